@@ -48,6 +48,7 @@ from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 from app.retention.actor import RetentionActor
+from app.service.page_access import PageAccess
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -98,16 +99,17 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
-async def open_http(config: Config, sources: Sources) -> AsyncGenerator[None]:
+async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAccess | None]:
     """Serve health, metrics and the page within the block, as far as they are configured.
 
-    A wrong setting is one line in the log. Raises `OSError` if the data folder cannot be used.
+    Yields how people get to the page, None if there is none. A wrong setting is one line in the log. Raises `OSError`
+    if the data folder cannot be used.
     """
-    http, page = config.http, None
+    http, page, access = config.http, None, None
     if http.problem:
         logger.error("health and metrics are not served", reason=http.problem)
     if not http.host:
-        yield
+        yield None
         return
     # Only here: Starlette and anycorn take 60 ms and 8 MB, and Jinja2 as much again.
     from app.http.server import open_server
@@ -117,9 +119,10 @@ async def open_http(config: Config, sources: Sources) -> AsyncGenerator[None]:
     elif config.page.enabled:
         from app.http.page.opening import open_page
 
-        page = await to_thread.run_sync(open_page, config.page, http, config.data, sources)
+        opened = await to_thread.run_sync(open_page, config, sources)
+        page, access = opened.page, opened.access
     async with open_server(http, sources, started=time.time(), page=page):
-        yield
+        yield access
 
 
 @asynccontextmanager

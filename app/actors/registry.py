@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import anyio
 import structlog
@@ -14,6 +13,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from app.actors import commands
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.connection import Connection
+from app.actors.effect_failures import result_of_failure
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import (
     Cancel,
@@ -41,14 +41,10 @@ from app.core.effects import (
     CommandEnded,
     DiscardFiles,
     Effect,
-    EffectFailed,
-    EffectResult,
     ExpectServer,
     PromptRefused,
     PromptSubmitted,
-    QueryServer,
     Reconnect,
-    RunCommand,
     SaveImage,
     ServerQueried,
     SubmitUncertain,
@@ -432,7 +428,7 @@ class PromptRegistry:
         try:
             answer = await self._effects.do(effect)
         except Exception as error:  # noqa: BLE001  the boundary of one effect
-            answer = _effect_failed(effect, error)
+            answer = result_of_failure(effect, error)
         # Before the answer is sent, because its turn is the last one that looks whether a server is idle.
         self._busy[_server_of(effect)] -= 1
         if answer is not None:
@@ -451,24 +447,3 @@ class PromptRegistry:
 def _server_of(effect: Effect) -> ServerName | None:
     """The server that an effect asks for something; None if it asks none."""
     return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect, ExpectServer)) else effect.server
-
-
-def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
-    """The result of an effect that raised an unexpected exception.
-
-    The job of the effect fails; a server that was being queried counts as unreachable.
-    """
-    log = partial(log_failure, error, "an effect broke", effect=type(effect).__name__)
-    match effect:
-        case QueryServer(server=server):
-            return Unreachable(effect, InternalError(log(server=server)))
-        case Reconnect(server=server):
-            log(server=server)
-            return None
-        case DiscardFiles() | ExpectServer():
-            log()
-            return None
-        case RunCommand(server=server):
-            return CommandEnded(effect, InternalError(log(server=server)))
-        case _:
-            return EffectFailed(effect, InternalError(log(job=effect.job, prompt=effect.prompt)))

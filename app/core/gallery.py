@@ -38,7 +38,8 @@ class GalleryEntry(Struct, frozen=True, kw_only=True):
     """One request with a result; a batch is one entry. `ended` is in seconds since 1970.
 
     `key` grows with the time at which jobs were accepted. `guild` and `channel` are where it was asked for, "" if that
-    is not in a Discord server; `model` is the file of the model, "" if the graph names none.
+    is not in a Discord server, and the channel may be a thread; `model` is the file of the model, "" if the graph names
+    none.
     """
 
     key: int

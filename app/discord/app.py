@@ -24,15 +24,16 @@ from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
-from app.discord.gateway.arrivals import Arrivals
 from app.discord.gateway.bot import Bot, bot_id, check_token
-from app.discord.gateway.guild_reader import GuildReader
-from app.discord.gateway.handlers import InteractionHandlers
+from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.names import DiscordNames
+from app.discord.gateway.guilds.reader import GuildReader
+from app.discord.gateway.guilds.roles import GuildRoles
+from app.discord.gateway.guilds.visibility import GuildVisibility
+from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
-from app.discord.gateway.rest import RestSender
-from app.discord.gateway.roles import GuildRoles
-from app.discord.gateway.visibility import GuildVisibility
-from app.discord.message_ref import is_deleted
+from app.discord.gateway.rest.client import RestSender
+from app.discord.message_ref import is_private, is_spoiler
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -44,6 +45,7 @@ from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.offer_pages import OfferPages
+from app.discord.requests.page_actions import DiscordPageActions
 from app.discord.requests.responder import Responder
 from app.discord.requests.welcome import Welcome
 from app.discord.traffic import Traffic
@@ -52,6 +54,7 @@ from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.media_worker.client import MediaClient
+from app.media_worker.mark import marked
 from app.node_cache import NodeCache
 from app.ports import Comfy
 from app.retention.files import delete_results
@@ -62,6 +65,8 @@ from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
+from app.service.page_access import PageAccess
+from app.service.page_frontend import PageFrontend
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
@@ -70,6 +75,7 @@ from app.service.task_requests import TaskPlanner
 from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
 from app.texts.answers import OFFLINE
+from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -101,8 +107,15 @@ FIRST_CALL = 1.0
 class DiscordApp:
     """Runs the Discord frontend, from connecting to the last goodbye message."""
 
-    def __init__(self, config: Config, job_history: JobHistory, alerts: Alerts | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        job_history: JobHistory,
+        alerts: Alerts | None = None,
+        page: PageAccess | None = None,
+    ) -> None:
         self._config = config
+        self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
         self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
@@ -110,6 +123,8 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
+        self.page_frontend: PageFrontend | None = None
+        """What the page needs of Discord; None while the bot does not run."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -253,7 +268,9 @@ class DiscordApp:
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
             visibility = GuildVisibility(tasks, GuildReader(sender), bot=bot_id(config.discord_token))
+            own = {name: does for name, does in BUILT_IN.items() if name != PAGE or self._page is not None}
             offer_pages = OfferPages(
+                built_in=own,
                 job_history=job_history,
                 catalog=catalog,
                 choices=choices,
@@ -277,6 +294,7 @@ class DiscordApp:
                 visibility=visibility,
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
+                page=self._page,
             )
             guarded = frozenset(config.discord.guarded)
             drafts, starter = Drafts(job_history), JobStarter(catalog, allowances, live_messages)
@@ -310,6 +328,17 @@ class DiscordApp:
                 server_names=server_names,
                 picture_seconds=speeds.seconds,
             )
+            page_actions = DiscordPageActions(
+                tasks=tasks,
+                actions=actions,
+                starter=starter,
+                standings=visibility,
+                catalog=catalog,
+                choices=choices,
+                variations=variations,
+                live_messages=live_messages,
+                responder=responder,
+            )
             handlers = InteractionHandlers(
                 dispatcher,
                 builtin_commands,
@@ -326,7 +355,7 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals)
+            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own)
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
@@ -335,6 +364,15 @@ class DiscordApp:
             async def say_opened() -> None:
                 self.opened.set()
 
+            self.page_frontend = PageFrontend(
+                visibility=visibility,
+                names=DiscordNames(tasks, sender),
+                actions=page_actions,
+                title=catalog.title,
+                server_names=server_names,
+                is_spoiler=is_spoiler,
+                mark=marked if config.discord.mark_results else bytes,
+            )
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows
@@ -342,7 +380,7 @@ class DiscordApp:
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
             if config.page.enabled:
-                tasks.start_soon(GalleryFiller(job_history, is_deleted).run, name="gallery")
+                tasks.start_soon(GalleryFiller(job_history, is_private).run, name="gallery")
                 tasks.start_soon(ThumbnailActor(job_history, thumbnails).run, name="thumbnails of the gallery")
 
             async def watch() -> None:
@@ -370,6 +408,7 @@ class DiscordApp:
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
+            self.page_frontend = None
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
 

@@ -94,7 +94,7 @@ def entry_of(job: Job, ended: float, *, public: bool = True) -> NewEntry | None:
     if not is_shown(job):
         return None
     request = job.request
-    place = (request.guild, request.channel)
+    place = (request.guild, request.shown_in)
     hidden: Hidden = "" if public else "others"
     return NewEntry(
         job.id, request.owner, *place, request.workflow, model_of(job), ended, prompt_of(request.values), hidden

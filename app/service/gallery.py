@@ -204,7 +204,7 @@ class Gallery:
         # A result of an earlier version for which it is not known yet whether it may be shown.
         hidden = "others" if row is None and is_shown(job) else row.hidden if row is not None else ""
         request = job.request
-        return await self._shows(viewer, request.owner, request.guild, request.channel, hidden)
+        return await self._shows(viewer, request.owner, request.guild, request.shown_in, hidden)
 
     async def _row(self, viewer: Viewer, job: str) -> GalleryRow | None:
         row = await self._job_history.gallery_row(JobId(job))

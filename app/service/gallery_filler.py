@@ -28,12 +28,13 @@ DAY = 86_400.0
 class GalleryFiller:
     """Adds what the journal has of results from before there was a gallery, newest first.
 
-    `is_deleted` says whether somebody deleted the message of a job, by its place in the frontend's format.
+    `is_private` says whether a job is not to be seen in the channel where it was made, by its place in the frontend's
+    format and the channel: earlier versions did not record the thread.
     """
 
-    def __init__(self, records: GalleryRecords, is_deleted: Callable[[str], bool]) -> None:
+    def __init__(self, records: GalleryRecords, is_private: Callable[[str, str], bool]) -> None:
         self._records = records
-        self._is_deleted = is_deleted
+        self._is_private = is_private
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -47,4 +48,4 @@ class GalleryFiller:
         """Whether others may see it: earlier versions did not record whose result was deleted by a button."""
         update = job.terminal_update
         kept = isinstance(update, Finished) and (not update.files or any(map(is_kept, update.files)))
-        return kept and not self._is_deleted(job.place)
+        return kept and not self._is_private(job.place, job.request.shown_in)

@@ -54,11 +54,17 @@ MOST_NAMES = 2000
 """Names of people that are kept."""
 
 
+def no_spoiler(place: str) -> bool:
+    """Whether a place hides results, where no place does."""
+    del place
+    return False
+
+
 class LiveQueue:
     """Owns the board and the list of open pages.
 
-    `titles` returns the title of a workflow, and `server_names` has the public name of each server. `names` says what
-    people are called, None if nobody knows. `mark` is that of `LivePreviews`. `now` returns seconds since 1970.
+    `titles`, `server_names`, `is_spoiler` and `now` are those of `QueueBoard`, and `mark` is that of `LivePreviews`.
+    `names` says what people are called, None if nobody knows.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class LiveQueue:
         *,
         titles: Callable[[str], str],
         server_names: Mapping[ServerName, str],
+        is_spoiler: Callable[[str], bool] = no_spoiler,
         names: Names | None = None,
         mark: Callable[[bytes], bytes] | None = None,
         now: Callable[[], float] = time.time,
@@ -82,7 +89,13 @@ class LiveQueue:
         self._asked: set[str] = set()
         """People whose names are being asked for."""
         self._board = QueueBoard(
-            overview, self._previews, titles=titles, server_names=server_names, names=self._known_names, now=now
+            overview,
+            self._previews,
+            titles=titles,
+            is_spoiler=is_spoiler,
+            server_names=server_names,
+            names=self._known_names,
+            now=now,
         )
         self._read_at = float("-inf")
         self._streams: dict[Stream, None] = {}

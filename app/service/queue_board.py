@@ -35,6 +35,7 @@ class ShownRequest(Struct, kw_only=True):
     key: str
     job: JobId
     place: Place
+    is_spoiler: bool
     forms: Mapping[Kind, QueueRow]
     changed: int
     progress: RowProgress | None = None
@@ -51,14 +52,15 @@ class Ending(Struct, frozen=True):
 
 def place_of(job: Job) -> Place:
     """Where a job was requested, and by whom."""
-    return Place(job.request.guild, job.request.channel, job.request.owner)
+    return Place(job.request.guild, job.request.shown_in, job.request.owner)
 
 
 class QueueBoard:
     """Owns the rows, and the newest results. To be used in the registry's event loop.
 
-    `titles` returns the title of a workflow, and `server_names` has the public name of each server. `now` returns
-    seconds since 1970. `names` has what people are called, as far as that is known, and is only read.
+    `titles` returns the title of a workflow, and `server_names` has the public name of each server. `is_spoiler` says
+    whether the place of a job, in the frontend's format, hides its result at first: it has no previews then. `names`
+    has what people are called, as far as that is known, and is only read. `now` returns seconds since 1970.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class QueueBoard:
         previews: LivePreviews,
         *,
         titles: Callable[[str], str],
+        is_spoiler: Callable[[str], bool],
         server_names: Mapping[ServerName, str],
         names: Mapping[str, str],
         now: Callable[[], float],
@@ -74,6 +77,7 @@ class QueueBoard:
         self._overview = overview
         self._previews = previews
         self._titles = titles
+        self._is_spoiler = is_spoiler
         self._server_names = server_names
         self._names = names
         self._now = now
@@ -136,7 +140,7 @@ class QueueBoard:
             self._make_rows(running, self._overview.waiting(MOST_WAITING, now))
         for each in running:
             if (shown := self._requests.get(each.job.id)) is not None:
-                preview = self._previews.show(shown.job, now, preview_pause)
+                preview = 0 if shown.is_spoiler else self._previews.show(shown.job, now, preview_pause)
                 progress = progress_of(shown.key, each.progress, preview)
                 if progress != shown.progress:
                     shown.progress, shown.progressed, self.round = progress, self._round, self._round
@@ -186,6 +190,7 @@ class QueueBoard:
                 key=row.key,
                 job=job.id,
                 place=place_of(job),
+                is_spoiler=self._is_spoiler(job.place),
                 forms=forms,
                 changed=self._round,
                 progress=known.progress if known is not None and not row.place else None,

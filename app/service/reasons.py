@@ -78,6 +78,26 @@ class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
 
 
+class MessageNotDeleted(Reason, frozen=True):
+    """The files of a job are deleted, but Discord does not let the bot delete its message."""
+
+
+class CannotWriteThere(Reason, frozen=True):
+    """The person may not write in the channel where the job is shown, so nothing is made for them there."""
+
+
+class BotCannotPost(Reason, frozen=True):
+    """The bot itself may not post in the channel where the job is shown."""
+
+
+class PlaceNotKnown(Reason, frozen=True):
+    """Discord does not say now whether the person may write in the channel where the job is shown."""
+
+
+class AcceptanceUnknown(Reason, frozen=True):
+    """It is not known yet whether a request was accepted: the journal cannot be written now, or the bot stops."""
+
+
 class FewerResults(Reason, frozen=True):
     """The job has only so many results."""
 
@@ -358,6 +378,11 @@ ServiceReason: TypeAlias = (
     | ResultNotKept
     | VariationNotRunnable
     | NoPlaceForResult
+    | MessageNotDeleted
+    | CannotWriteThere
+    | BotCannotPost
+    | PlaceNotKnown
+    | AcceptanceUnknown
     | TooManyPagesOpen
     | FewerResults
     | InputNotKept

@@ -1,7 +1,7 @@
 """Checks what a person gave for a workflow, early and without any I/O. Pure.
 
-An entry point checks a request here, while it can still refuse it to that person alone; `app.workflows.bind` checks it
-again when the graph is filled, because the workflow may have changed in between.
+An entry point checks a request here, while it can still refuse it to that person alone; `app.workflows.binding.bind`
+checks it again when the graph is filled, because the workflow may have changed in between.
 """
 
 from __future__ import annotations

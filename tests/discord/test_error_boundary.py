@@ -11,8 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from app.discord import custom_id
-from app.discord.gateway import handlers
 from app.discord.gateway.bot import Bot
+from app.discord.gateway.interactions import handlers
 from app.discord.messages import delivery, live_messages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.job_actions import JobActions

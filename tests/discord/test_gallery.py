@@ -9,11 +9,13 @@ import pytest
 
 from app.config.settings import Page
 from app.core.gallery import GalleryQuery
-from app.discord.message_ref import MessageRef, is_deleted, is_spoiler, write
+from app.discord.message_ref import MessageRef, is_private, is_spoiler, write
 from app.service import thumbnails
 from app.service.gallery import Gallery, Tile
+from app.service.queue_board import place_of
 from app.service.viewer import Viewer
-from app.service.visibility import OwnOnly
+from app.service.visibility import OwnOnly, Place
+from app.workflows.model import WorkflowError
 from tests.conftest import inline
 from tests.discord.stage import ENOUGH, Life, Stage, ended, job_of
 from tests.discord.test_lists import SMALL
@@ -37,7 +39,7 @@ async def test_where_the_page_is_served_a_result_has_a_thumbnail_before_anybody_
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnails, "FIRST", 0.0)
-    async with stage.bot(page=Page(enabled=True)) as life:
+    async with stage.bot(page_settings=Page(enabled=True)) as life:
         options = {"prompt": "a cat", "spoiler": True, **SMALL}
         message = await stage.result(stage.discord.slash("txt2img", options))
         await ended(life, job_of(message))
@@ -51,6 +53,24 @@ async def test_where_the_page_is_served_a_result_has_a_thumbnail_before_anybody_
         assert not (await gallery.page(Viewer("1"), GalleryQuery())).entries
 
 
+async def test_what_is_made_in_a_private_thread_is_for_those_who_see_the_thread(stage: Stage) -> None:
+    discord = stage.discord
+    thread, bob, carol = discord.open_thread("secret"), discord.person("bob"), discord.person("carol")
+    thread.private, thread.members = True, {bob.id}
+    async with stage.bot() as life:
+        asked = discord.slash("txt2img", {"prompt": "a cat", **SMALL}, user=bob, channel=thread)
+        job = await ended(life, job_of(await stage.result(asked)))
+        again = await ended(life, job_of(await stage.result(stage.press(discord.message(asked), "Again", user=bob))))
+        assert life.app.visibility is not None
+        gallery = Gallery(life.journal, life.app.visibility)
+        for person, seen in ((bob, [again.id, job.id]), (carol, []), (discord.alice, [again.id, job.id])):
+            shown = [tile.entry.job for tile in (await gallery.page(Viewer(person.id), GalleryQuery())).entries]
+            assert shown == seen, person.name
+        with pytest.raises(WorkflowError):
+            await gallery.job(Viewer(carol.id), job.id)
+        assert place_of(job) == Place(discord.guild.id, thread.id, bob.id), "the queue hides it as well"
+
+
 async def test_without_the_page_no_thumbnail_is_made_that_nobody_looks_at(stage: Stage) -> None:
     async with stage.bot() as life:
         message = await stage.result(stage.discord.slash("txt2img", {"prompt": "a cat", **SMALL}))
@@ -60,11 +80,12 @@ async def test_without_the_page_no_thumbnail_is_made_that_nobody_looks_at(stage:
         assert not await inline(list[Path], stage.data.glob("results/**/*.thumbnail"))
 
 
-def test_the_place_of_a_message_says_whether_it_was_deleted_or_hides_its_files() -> None:
+def test_the_place_of_a_message_says_whether_others_may_see_it_and_whether_it_hides_its_files() -> None:
     plain = MessageRef(channel="1", user="2")
-    assert not is_deleted(write(plain))
+    assert not is_private(write(plain), "1")
+    assert is_private(write(plain), "9"), "it is in a thread of the channel, or was sent to its person"
     assert not is_spoiler(write(plain))
-    assert is_deleted(write(MessageRef(channel="1", user="2", deleted=True)))
+    assert is_private(write(MessageRef(channel="1", user="2", deleted=True)), "1")
     assert is_spoiler(write(MessageRef(channel="1", user="2", spoiler=True)))
-    assert not is_deleted("")
+    assert not is_private("", "1")
     assert not is_spoiler("another frontend's")

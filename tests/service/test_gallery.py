@@ -292,7 +292,7 @@ async def test_older_results_are_added_for_others_only_if_they_are_kept_and_were
         await gallery.job(BOB, "kept")
     assert (await gallery.job(ADA, "kept")).id == "kept"
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(GalleryFiller(journal, lambda place: place == "deleted").run)
+        tasks.start_soon(GalleryFiller(journal, lambda place, _: place == "deleted").run)
         await anyio.sleep(60)
         tasks.cancel_scope.cancel()
     assert names(await gallery.page(BOB, ANY)) == ["caption", "kept"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
 import msgspec
 import pytest
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from app.actors.interaction import InteractionActor
@@ -20,89 +19,23 @@ from app.core.scheduling.overview import RunningRequest
 from app.events import JobId, Previewed
 from app.reasons.jobs import ServersOffline
 from app.service.live_previews import LivePreviews
-from app.service.live_queue import MOST_OF_ONE, MOST_STREAMS, LiveQueue
+from app.service.live_queue import MOST_OF_ONE, MOST_STREAMS
 from app.service.queue_board import MOST_ENDINGS, MOST_WAITING
 from app.service.queue_rows import QueueRow, hidden, short_prompt, steady
 from app.service.queue_stream import RIGHTS_CURRENT, Changes, Stream
 from app.service.reasons import JobRemoved, TooManyPagesOpen
 from app.service.viewer import Viewer
-from app.service.visibility import Place
 from app.workflows.model import WorkflowError
 from tests.conftest import virtual
-from tests.world import HERE, Watcher, World, world
+from tests.service.live import SECRET, house
+from tests.world import HERE, Watcher
 
 ADA, BOB, CY = Viewer("ada"), Viewer("bob"), Viewer("cy")
-SECRET = "a secret prompt"
 
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return virtual(str(request.param))
-
-
-class Rights(Struct):
-    """A `Visibility`: who may see which channels."""
-
-    channels: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    seconds: float = 0.0
-    asked: int = 0
-
-    async def may_see(self, person: str, place: Place) -> bool:
-        self.asked += 1
-        await anyio.sleep(self.seconds)
-        return place.channel in self.channels.get(person, set())
-
-
-class People:
-    """A `Names` that knows everybody's name after a moment."""
-
-    async def person(self, person: str, guild: str = "") -> str:
-        await anyio.sleep(0.1)
-        return person.title()
-
-    async def guild(self, guild: str) -> str:
-        return guild
-
-    async def channel(self, channel: str) -> str:
-        return channel
-
-
-class House(Struct):
-    """A world with a live queue."""
-
-    world: World
-    live: LiveQueue
-    rights: Rights
-
-    def request(self, owner: str = "ada", prompt: str = SECRET, channel: str = "studio") -> JobRequest:
-        return replace(self.world.request(), owner=owner, guild="guild", channel=channel, values={"prompt": prompt})
-
-    async def row(self, viewer: Viewer, found: Callable[[QueueRow], bool] = lambda _: True) -> QueueRow:
-        """The first such row that a new page shows to this viewer."""
-        return next(row for row in (await self.live.look(viewer)).rows if found(row))
-
-
-@asynccontextmanager
-async def house(
-    folder: Path, *, mark: Callable[[bytes], bytes] | None = None, **options: object
-) -> AsyncGenerator[House]:
-    """A world whose jobs take ten seconds, and its live queue."""
-    rights = Rights({"bob": {"studio"}})
-    async with world(folder, **{"step_time": 1.0, "previews": True, **options}) as running:  # pyright: ignore[reportArgumentType]
-        live = LiveQueue(
-            running.overview,
-            running.registry,
-            rights,
-            titles=str.title,
-            server_names={HERE: "The studio"},
-            names=People(),
-            mark=mark,
-            now=lambda: 1e9 + anyio.current_time(),
-        )
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(live.run)
-            yield House(running, live, rights)
-            tasks.cancel_scope.cancel()
 
 
 async def until(stream: Stream, found: Callable[[Changes], bool], seconds: float = 60.0) -> Changes:
@@ -356,6 +289,17 @@ async def test_previews_are_marked_once_and_kept_while_their_job_runs(tmp_path: 
             await until(stream, lambda each: bool(each.finished))
             with pytest.raises(WorkflowError):
                 await at.live.preview(BOB, progress.key)
+
+
+async def test_what_is_hidden_at_first_in_its_message_has_no_preview(tmp_path: Path) -> None:
+    async with house(tmp_path, is_spoiler=lambda place: place == "") as at, anyio.create_task_group() as tasks:
+        tasks.start_soon(at.world.make, at.request())
+        async with at.live.follow(ADA) as stream:
+            progress = (await until(stream, lambda each: bool(each.progress) and each.progress[0].step > 4)).progress[0]
+            assert progress.preview == 0
+            with pytest.raises(WorkflowError):
+                await at.live.preview(ADA, progress.key)
+        tasks.cancel_scope.cancel()
 
 
 def test_previews_that_come_too_often_are_left_out_and_the_newest_is_shown() -> None:

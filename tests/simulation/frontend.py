@@ -76,7 +76,7 @@ LOOK = 3.0
 """Seconds between two looks at which servers there are; one (`app.service.catalog.LOOK`) would be more work."""
 
 PATIENCE = 1.5
-"""Seconds that the core gets to say what is in a form (`app.discord.gateway.handlers.PATIENCE`)."""
+"""Seconds that the core gets to say what is in a form (`app.discord.gateway.interactions.handlers.PATIENCE`)."""
 
 
 class SimulatedFrontend:

@@ -31,15 +31,16 @@ from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
 from app.ports import ConnectionLost
+from app.reasons.limits import LimitReason
 from app.service.catalog import Catalog
 from app.service.follow_ups import is_kept, list_follow_ups
 from app.service.job_factory import repeat
 from app.service.notifications import Notifications
-from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
+from app.service.reasons import AcceptanceUnknown, JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +49,9 @@ PAST_TIMES = 5.0
 
 MOST_REJECTED = 256
 """Requests over a limit that are kept; people with older ones have to start again."""
+
+ACCEPTANCE = 10.0
+"""Seconds that somebody on the page waits for the journal: it takes milliseconds, unless the disk is full."""
 
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
@@ -119,10 +123,43 @@ class LiveMessages:
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
 
         # Before its person reads of it, who may press the button at once.
-        reply.before_rejection = partial(self._keep_rejected, Rejected(request, spoiler))
+        reply.decided = partial(self._keep_rejected, Rejected(request, spoiler))
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
 
-    def _keep_rejected(self, rejected: Rejected) -> None:
+    async def begin_from_page(self, request: JobRequest, place: MessageRef) -> None:
+        """Submit a request that was made on the page, and show its progress in a new message at this place.
+
+        Returns once it is accepted. Raises `WorkflowError` if a limit is in the way, or if it is not known in time
+        whether it is accepted.
+        """
+        place = replace(place, asked=self.now())
+        reply = self._reply(request, place, None)
+        actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
+        over = anyio.Event()
+        decisions: list[LimitReason | None] = []
+
+        def decided(limit: LimitReason | None) -> None:
+            decisions.append(limit)
+            over.set()
+
+        async def live() -> None:
+            try:
+                await self._live(reply, actor)
+            finally:
+                over.set()
+
+        reply.decided = decided
+        self._tasks.start_soon(live, name=f"interaction {request.job}")
+        with anyio.move_on_after(ACCEPTANCE):
+            await over.wait()
+        if not decisions:
+            raise WorkflowError(AcceptanceUnknown())
+        if (limit := decisions[0]) is not None:
+            raise WorkflowError(limit)
+
+    def _keep_rejected(self, rejected: Rejected, limit: LimitReason | None) -> None:
+        if limit is None:
+            return
         self._rejected[rejected.request.job] = rejected
         while len(self._rejected) > MOST_REJECTED:
             del self._rejected[next(iter(self._rejected))]
@@ -234,7 +271,7 @@ class LiveMessages:
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
-        view.outside = place.outside
+        view.outside, view.from_page = place.outside, place.from_page
         reply = MessageReply(view, place, self, token)
         if self._hints is not None:
             reply.is_first = partial(self._hints.claim, view)

@@ -46,7 +46,7 @@ from app.service.reasons import NoExample, UnknownButton
 from app.service.variations import Variations
 from app.texts.help import EXAMPLES
 from app.texts.reasons.text import reason_text
-from app.workflows.batch import COUNT
+from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 

@@ -26,7 +26,7 @@ from app.service.reasons import EditTooLate, JobEnded, JobRemoved, JobUnfinished
 from app.service.requests import Person
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-from app.workflows.variation import CHANGES
+from app.workflows.variations.derive import CHANGES
 
 SAME_GUARD = {"go": "use", "command": "settings", "adjust": "vary", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""
@@ -149,7 +149,7 @@ class JobActions:
         return answer.limit or EditTooLate(over=job.terminal_update is not None)
 
     async def delete_files(self, job: Job) -> None:
-        """Delete the files of a job that has ended."""
+        """Delete the files of a job that has ended, and show it in the gallery to nobody."""
         if job.terminal_update is None and job.id in self._living:
             raise WorkflowError(JobUnfinished())
         await self._delete_results(job)

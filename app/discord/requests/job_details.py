@@ -18,7 +18,7 @@ from app.service.reasons import UnknownButton
 from app.service.requests import Person
 from app.service.variations import Variations, picture_of, pictures_of
 from app.workflows.model import WorkflowError
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 MOST_CHILDREN = 5
 """Jobs made from one job that its details name."""

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from app.core.jobs.job import Job, JobRequest
 from app.discord import message_ref
+from app.discord.message_ref import MessageRef
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.user_request import Caller
 from app.service.allowances import Allowances, origin_of
@@ -31,6 +32,22 @@ class JobStarter:
         place = message_ref.read(job.place)
         await self.begin(request, caller, spoiler=place is not None and place.spoiler)
 
+    async def begin_from_page(self, place: MessageRef, request: JobRequest, person: Person) -> None:
+        """Begin a job where an earlier one is shown, of which this is the place; returns once it is accepted.
+
+        Raises `WorkflowError` if it is not.
+        """
+        hidden = self._hides(request, spoiler=place.spoiler)
+        place = MessageRef(
+            channel=place.channel,
+            user=person.user,
+            guild=place.guild,
+            limit=place.limit,
+            spoiler=hidden,
+            from_page=True,
+        )
+        await self._live_messages.begin_from_page(await self._granted(request, person), place)
+
     def _hides(self, request: JobRequest, *, spoiler: bool) -> bool:
         workflow = self._catalog.readable.get(request.workflow)
         return spoiler or (workflow is not None and workflow.spoiler)
@@ -43,6 +60,7 @@ class JobStarter:
             request,
             guild=origin.guild,
             channel=origin.channel,
+            thread=person.channel if person.parent else "",
             allowances=grant.allowances,
             payment=payment,
             weight=grant.weight,

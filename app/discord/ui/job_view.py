@@ -31,7 +31,7 @@ from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
@@ -61,6 +61,8 @@ class JobView(Struct, kw_only=True):
     """Whether the result says in words that a machine made it."""
     outside: bool = False
     """Whether the message can be edited only while the interaction's token is valid."""
+    from_page: bool = False
+    """Whether it was asked for on the page, so that nothing beside the message says who asked."""
     mark_previews: bool = False
     """Whether previews carry the mark of `app.media_worker.mark`."""
     accepted: bool = False

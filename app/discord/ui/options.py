@@ -11,7 +11,7 @@ from app.config.settings import FORMATS
 from app.discord.text import format_value, shorten
 from app.service.task_requests import NOT_SLOTS, OPTIONS
 from app.texts import commands as texts
-from app.workflows.batch import MOST
+from app.workflows.binding.batch import MOST
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS
 from app.workflows.model import Slot

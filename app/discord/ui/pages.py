@@ -39,6 +39,7 @@ from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.follow_ups import FollowUpAction
 from app.service.notifications import Way
+from app.service.page_access import LINK_MINUTES
 from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts import job_message as job_texts
@@ -53,7 +54,7 @@ from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
-from app.workflows.variation import STRENGTHS, Change
+from app.workflows.variations.derive import STRENGTHS, Change
 
 MOST_TEXT = 3600
 """Characters of a page's list: the rest of Discord's 4,000 is for its head and its end."""
@@ -332,6 +333,14 @@ def mention(ban: Ban) -> str:
 def notice(text: str) -> Card:
     """A card with one line."""
     return Card((Text(text),), INK)
+
+
+def web_page(link: str, address: str) -> Card:
+    """How somebody gets to the web page: by a link that logs them in, and by its address if they can log in there."""
+    blocks: list[Block] = [Text(texts.web_page(LINK_MINUTES)), Row((Button(texts.OPEN_PAGE, url=link),))]
+    if address:
+        blocks.append(Text(texts.page_address(address)))
+    return Card(tuple(blocks), INK)
 
 
 def status(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from msgspec import Struct
 
-from app.config.settings import Http
-from app.config.settings import Page as PageSettings
+from app.config.settings import Config
+from app.config.variables import application_of
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
+from app.http.page.discord_login import DiscordLogin
 from app.http.page.key import read_key
+from app.http.page.links import LoginLinks
 from app.http.page.login import Login
 from app.http.page.page import Page
+from app.http.page.queue import QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Sessions
 from app.http.page.signing import Signer
@@ -18,9 +21,28 @@ from app.http.page.static_files import StaticFiles
 from app.http.sources import Sources
 
 
-def open_page(page: PageSettings, http: Http, data: Path, sources: Sources) -> Page:
-    """The page, with the key in the data folder. Reads files. Raises `OSError`."""
-    address, signer = address_of(page, http), Signer(read_key(data))
+class Access(Struct, frozen=True):
+    """See `app.service.page_access.PageAccess`."""
+
+    links: LoginLinks
+    address: str
+    has_login: bool
+
+    def link(self, person: str) -> str:
+        """See `app.service.page_access.PageAccess`."""
+        return self.links.link(person)
+
+
+class OpenPage(Struct, frozen=True):
+    """The page, and how people get there."""
+
+    page: Page
+    access: Access
+
+
+def open_page(config: Config, sources: Sources) -> OpenPage:
+    """Make the page, with the key in the data folder. Reads files. Raises `OSError`."""
+    address, signer = address_of(config.page, config.http), Signer(read_key(config.data))
     context = PageContext(
         address=address,
         signer=signer,
@@ -28,4 +50,10 @@ def open_page(page: PageSettings, http: Http, data: Path, sources: Sources) -> P
         static=StaticFiles(address.base),
         sources=sources,
     )
-    return Page(context, [Login(context)], RateLimits(page.trusted_proxies))
+    links = LoginLinks(signer, address.url)
+    discord = None
+    if config.page.client_secret and (application := application_of(config.discord_token)):
+        redirect = f"{address.url}/login/callback"
+        discord = DiscordLogin(application, config.page.client_secret, config.discord.rest_url, redirect)
+    page = Page(context, [Login(context, links, discord), QueuePage(context)], RateLimits(config.page.trusted_proxies))
+    return OpenPage(page, Access(links, address.url, has_login=discord is not None))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import time
 from collections.abc import Callable
 from typing import cast
@@ -49,6 +51,11 @@ class Signer:
         if not isinstance(until, (int, float)) or until <= self._clock():
             return None
         return Signed(str(person), tuple(map(str, parts)), until)
+
+    def derive(self, purpose: str, text: str) -> str:
+        """A secret of 43 characters that only this bot can derive from a text, always the same one."""
+        digest = hmac.digest(self._key, f"atelier {purpose} {text}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def _serializer(self, purpose: str) -> URLSafeSerializer:
         if (serializer := self._serializers.get(purpose)) is None:

@@ -144,8 +144,8 @@ class Room:
         nothing = cast("Registry", None), cast("Catalog", None)
         return LiveMessages(tasks, *nothing, self, self.prepare_files, notifications=self.notifications)
 
-    def reply(self, *, token: bool = True, message: str = "original") -> MessageReply:
-        place = MessageRef(channel="channel", user="42", message=message)
+    def reply(self, *, token: bool = True, message: str = "original", from_page: bool = False) -> MessageReply:
+        place = MessageRef(channel="channel", user="42", message=message, from_page=from_page)
         view = JobView(job=JOB, owner="42", title="Paint")
         good = Token("token", anyio.current_time() + TOKEN_LIFE) if token else None
         return MessageReply(view, place, self, good)
@@ -179,6 +179,29 @@ async def test_what_looks_the_same_is_not_said_twice() -> None:
         await reply.show(Progressed(job=JOB, fraction=0.5, elapsed=elapsed))
         await anyio.sleep(2)
     assert len(room.said) == 1
+
+
+async def test_a_job_of_the_page_gets_a_message_at_once_which_shows_the_result_too() -> None:
+    room = Room()
+    reply = room.reply(token=False, message="", from_page=True)
+    for elapsed in range(3):
+        await reply.show(Progressed(job=JOB, fraction=elapsed / 3, elapsed=elapsed))
+        await anyio.sleep(5)
+    await reply.show(DONE)
+    assert room.roads == ["channel", "message", "message", "message"]
+    assert reply.place.notice is None, "the message says only that it waits: its person is notified of the result"
+
+
+async def test_a_job_of_the_page_whose_message_cannot_be_posted_sends_the_result_to_its_person() -> None:
+    room = Room()
+    room.break_("channel")
+    reply = room.reply(token=False, message="", from_page=True)
+    for elapsed in range(3):
+        await reply.show(Progressed(job=JOB, fraction=elapsed / 3, elapsed=elapsed))
+        await anyio.sleep(5)
+    assert not room.said
+    await reply.show(DONE)
+    assert room.roads == ["hand"]
 
 
 async def test_a_preview_waits_for_the_next_news_and_costs_no_pause() -> None:

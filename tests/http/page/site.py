@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import httpx
 from starlette.requests import Request
@@ -15,8 +16,10 @@ from app.config.settings import Page as PageSettings
 from app.http.application import Application
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
+from app.http.page.discord_login import DiscordLogin
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
+from app.http.page.links import LoginLinks
 from app.http.page.login import Login
 from app.http.page.page import Page
 from app.http.page.parts import PageParts
@@ -26,6 +29,7 @@ from app.http.page.sessions import Session, Sessions
 from app.http.page.signing import Signer
 from app.http.page.static_files import FOLDER, StaticFiles
 from app.http.sources import Sources
+from app.service.gallery import Gallery
 from app.service.reasons import JobRemoved
 from app.service.viewer import Viewer
 from app.workflows.model import WorkflowError
@@ -82,10 +86,16 @@ class Site:
     """The page, as a proxy reaches it at `url`."""
 
     def __init__(
-        self, url: str = ORIGIN + BASE, *, proxies: Sequence[str] = (), ready: bool = True, everything: bool = False
+        self,
+        url: str = ORIGIN + BASE,
+        *,
+        proxies: Sequence[str] = (),
+        ready: bool = True,
+        everything: bool = False,
+        discord: DiscordLogin | None = None,
     ) -> None:
         self.clock = Clock()
-        self.sources = Sources(page=PageParts() if ready else None)
+        self.sources = Sources(page=PageParts(gallery=cast("Gallery", None)) if ready else None)
         self.address = address_of(PageSettings(enabled=True, url=url), Http(host="127.0.0.1", port=8899))
         self.signer = Signer(b"k" * 32, self.clock)
         self.sessions = Sessions(self.signer, self.address, self.clock)
@@ -98,7 +108,9 @@ class Site:
             sources=self.sources,
             everything=everything,
         )
-        self.page = Page(self.context, [Login(self.context), self.sample], RateLimits(proxies, self.clock))
+        self.links = LoginLinks(self.signer, self.address.url)
+        login = Login(self.context, self.links, discord)
+        self.page = Page(self.context, [login, self.sample], RateLimits(proxies, self.clock))
         self.app = Application(self.page.routes(), self.page.middleware)
 
     def browser(self, person: str = "", address: str = "203.0.113.5") -> Browser:
