@@ -55,7 +55,9 @@ STOPS = 2.0
 ROUND = 10.0
 """Seconds between two readings of an operator's requests: every second would be a quarter of all the work here."""
 
-WRITES = frozenset({"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back"})
+WRITES = frozenset(
+    {"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back", "hide_from_gallery"}
+)
 """The functions of the journal that write."""
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
