@@ -61,8 +61,8 @@ async def test_what_is_made_in_a_private_thread_is_for_those_who_see_the_thread(
         asked = discord.slash("txt2img", {"prompt": "a cat", **SMALL}, user=bob, channel=thread)
         job = await ended(life, job_of(await stage.result(asked)))
         again = await ended(life, job_of(await stage.result(stage.press(discord.message(asked), "Again", user=bob))))
-        assert life.app.visibility is not None
-        gallery = Gallery(life.journal, life.app.visibility)
+        assert life.app.page_frontend is not None
+        gallery = Gallery(life.journal, life.app.page_frontend.visibility)
         for person, seen in ((bob, [again.id, job.id]), (carol, []), (discord.alice, [again.id, job.id])):
             shown = [tile.entry.job for tile in (await gallery.page(Viewer(person.id), GalleryQuery())).entries]
             assert shown == seen, person.name
@@ -73,8 +73,8 @@ async def test_what_is_made_in_a_private_thread_is_for_those_who_see_the_thread(
 
 async def listed(life: Life, viewer: str) -> list[str]:
     """The jobs that somebody sees in the gallery."""
-    assert life.app.visibility is not None
-    page = await Gallery(life.journal, life.app.visibility).page(Viewer(viewer), GalleryQuery())
+    assert life.app.page_frontend is not None
+    page = await Gallery(life.journal, life.app.page_frontend.visibility).page(Viewer(viewer), GalleryQuery())
     return [tile.entry.job for tile in page.entries]
 
 
@@ -90,7 +90,7 @@ async def until_listed(life: Life, viewer: str, jobs: list[str]) -> None:
 async def test_a_result_whose_message_was_deleted_is_only_for_its_person(stage: Stage) -> None:
     discord = stage.discord
     alice, bob = discord.alice.id, discord.person("bob").id
-    async with stage.bot(page=Page(enabled=True)) as life:
+    async with stage.bot(page_settings=Page(enabled=True)) as life:
         made = [
             await stage.result(discord.slash("txt2img", {"prompt": prompt, **SMALL}))
             for prompt in ("a cat", "a dog", "a fox", "a bird")
