@@ -126,6 +126,8 @@ class DiscordApp:
         self.traffic = Traffic()
         self.page_frontend: PageFrontend | None = None
         """What the page needs of Discord; None while the bot does not run."""
+        self.page_opened = anyio.Event()
+        """Set when that is there for the first time."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -376,13 +378,14 @@ class DiscordApp:
 
             self.page_frontend = PageFrontend(
                 visibility=visibility,
-                names=DiscordNames(tasks, sender),
-                actions=page_actions,
-                title=catalog.title,
+                titles=catalog.title,
                 server_names=server_names,
                 is_spoiler=is_spoiler,
-                mark=marked if config.discord.mark_results else bytes,
+                names=DiscordNames(tasks, sender),
+                actions=page_actions,
+                mark=marked if config.discord.mark_results else None,
             )
+            self.page_opened.set()
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows

@@ -165,8 +165,10 @@ def merge_prompts(database: sqlite3.Connection) -> bool:
     return database.total_changes - before >= 2
 
 
-def page(query: GalleryQuery, audience: Audience, before: int | None, limit: int) -> tuple[str, list[object]]:
-    """The statement for entries, newest first, and its values."""
+def page(
+    query: GalleryQuery, audience: Audience, before: int | None, limit: int, after: int | None = None
+) -> tuple[str, list[object]]:
+    """The statement for entries and its values: newest first, or those `after` a key, oldest first."""
     conditions, values = [_SEEN], list[object]()
     if query.text:
         conditions.append("p.gallery_prompts MATCH ?")
@@ -181,10 +183,12 @@ def page(query: GalleryQuery, audience: Audience, before: int | None, limit: int
             values.append(time)
     whom, theirs = _visible_to(audience)
     number = "p.rowid" if query.text else "g.number"
-    conditions += [*whom, f"{number} < ?"]
-    values += [*theirs, LAST_NUMBER if before is None else before, limit]
+    comparison, order = ("<", "DESC") if after is None else (">", "ASC")
+    conditions += [*whom, f"{number} {comparison} ?"]
+    key = after if after is not None else LAST_NUMBER if before is None else before
+    values += [*theirs, key, limit]
     tables = _MATCHING if query.text else _LISTED
-    statement = f"SELECT {_ROW} FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {number} DESC LIMIT ?"  # noqa: S608  constants and marks
+    statement = f"SELECT {_ROW} FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {number} {order} LIMIT ?"  # noqa: S608  constants and marks
     return statement, values
 
 

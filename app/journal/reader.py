@@ -203,9 +203,11 @@ class Reader:
         """Whether there is a job with this id, whoever asked for it."""
         return bool(self._rows("SELECT 1 FROM jobs WHERE id = ?", job))
 
-    def gallery(self, query: GalleryQuery, audience: Audience, before: int | None, limit: int) -> list[GalleryRow]:
+    def gallery(
+        self, query: GalleryQuery, audience: Audience, before: int | None, limit: int, after: int | None = None
+    ) -> list[GalleryRow]:
         """See `app.core.gallery.GalleryRecords`. An entry whose record is damaged has no files."""
-        statement, values = gallery_tables.page(query, audience, before, limit)
+        statement, values = gallery_tables.page(query, audience, before, limit, after)
         return self._gallery_rows(statement, values)
 
     def gallery_row(self, job: JobId) -> GalleryRow | None:
