@@ -256,7 +256,6 @@ class DiscordApp:
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
                 hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
-                hide=job_history.hide_from_gallery,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
