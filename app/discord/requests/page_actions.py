@@ -47,7 +47,7 @@ from app.service.visibility import Place
 from app.texts import job_message as texts
 from app.texts.pages import DELETE
 from app.workflows.model import WorkflowError
-from app.workflows.variation import CHANGES
+from app.workflows.variations.derive import CHANGES
 
 T = TypeVar("T")
 
