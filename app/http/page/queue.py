@@ -201,6 +201,7 @@ class QueuePage:
             percent=round(100 * progress.fraction),
             step=texts.queue_step(progress),
             preview=preview,
+            about=texts.queue_about(row),
             why=texts.queue_why(row),
             when=when,
             cancels=self._cancels,
