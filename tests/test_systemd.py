@@ -13,8 +13,8 @@ from shutil import which
 
 import anyio
 import pytest
+from app.system.systemd import ServiceManager
 
-from app.systemd import ServiceManager
 from tests.conftest import virtual
 
 UNIT = Path(__file__).parents[1] / "deploy" / "atelier.service"

@@ -37,7 +37,7 @@ from app.config.load import load_config
 from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
-from app.standard_streams import complain, lose
+from app.system.standard_streams import complain, lose
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 

@@ -29,7 +29,7 @@ from app.service.jobs.follow_ups import results
 from app.service.jobs.variations import Variations, picture_of, pictures_of
 from app.service.offers.catalog import Catalog
 from app.service.offers.choices import Choices
-from app.service.page_actions import PageAction, Style
+from app.service.page_actions import PageAction
 from app.service.people.standing import Standing, Standings
 from app.service.people.visibility import Place
 from app.service.reasons import (
