@@ -43,6 +43,10 @@ MOST_RELATIVES = 12
 """Results that are shown as made from one."""
 
 
+LONGEST_HEADING = 80
+"""Characters of a prompt that stands above everything in large letters; a longer one is a text."""
+
+
 class FileView(Struct, frozen=True, kw_only=True):
     """A file of the result as the template shows it. `address` is "" if it was deleted, `thumbnail` if it has none."""
 
@@ -144,6 +148,7 @@ class PicturePart:
             search=search.text,
             kept_fields=search.without("text").fields,
             title=_title(job, workflow),
+            is_long=len(_title(job, workflow)) > LONGEST_HEADING,
             prompt=prompt_of(job.request.values),
             owner=name_of(viewer, job.request.owner, people),
             ended=_moment(tile.entry.ended) if tile is not None else None,
