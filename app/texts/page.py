@@ -159,6 +159,8 @@ OPEN_LARGE = "Open in full size"
 
 OTHERS = "All of this request"
 
+SAVE = "Save"
+
 SEED = "Seed"
 
 SEE_QUEUE = "See the queue"
@@ -166,6 +168,8 @@ SEE_QUEUE = "See the queue"
 SETTINGS = "Settings"
 
 SIZE = "Size"
+
+START = "Start"
 
 STATES = {
     "waiting": "Waiting for a free place on a server.",

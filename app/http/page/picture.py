@@ -76,11 +76,11 @@ class FieldView(Struct, frozen=True):
 
 
 class ActionView(Struct, frozen=True):
-    """An action as the template shows it; `sentence` says why it was refused when it was last tried."""
+    """An action as the template shows it; its form is open if it was refused, to be tried again."""
 
     action: PageAction
     fields: tuple[FieldView, ...]
-    sentence: str = ""
+    is_open: bool
 
 
 class Tried(Struct, frozen=True):
@@ -244,7 +244,7 @@ class PicturePart:
             mine = tried if tried is not None and tried.is_of(action) else None
             if action.result in {0, number} or mine is not None:
                 fields = tuple(FieldView(field, _value(field, mine)) for field in action.fields)
-                views.append(ActionView(action, fields, mine.sentence if mine is not None else ""))
+                views.append(ActionView(action, fields, is_open=mine is not None))
         return views
 
 

@@ -283,7 +283,7 @@ async def test_an_action_makes_a_job_and_leads_to_its_page(tmp_path: Path) -> No
         assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/jobs/new")
         await press(ada, page, "Vary strong 2")
         await press(ada, page, "Upscale")
-        await press(ada, page, "Edit prompt", **{"field.prompt": "a dog", "field.sampler": "dpm"})
+        await press(ada, page, texts.START, **{"field.prompt": "a dog", "field.sampler": "dpm"})
         filled = {"prompt": "a dog", "steps": "20", "sampler": "dpm", "hires": "true"}
         assert recorder.done == [
             (ADA, "abc", "again", 0, 0, "", {}),
@@ -305,13 +305,13 @@ async def test_a_refusal_is_one_sentence_and_all_fields_are_as_they_were_typed(t
         recorder.refused = WorkflowError(Draining())
         page = await ada.get("/jobs/abc")
         typed = {"field.prompt": "\n a dog & </textarea><b>", "field.steps": '"many"', "field.sampler": "magic"}
-        action, sent = fields_of(page, "Edit prompt")
+        action, sent = fields_of(page, texts.START)
         sent.pop("field.hires")
         answer = await ada.post(ada.origin + action, data=sent | typed, headers={"Origin": ada.origin})
         assert answer.status_code == 409
         assert reason_text(Draining()) in answer.text
         assert '<details class="action" open>' in answer.text
-        again, kept = fields_of(answer, "Edit prompt")
+        again, kept = fields_of(answer, texts.START)
         assert again == action
         assert {name: kept[name] for name in typed} == typed
         assert "field.hires" not in kept
@@ -384,7 +384,9 @@ async def test_a_job_that_failed_says_why(tmp_path: Path) -> None:
         noted = shown.job("noted")
         noted.terminal_update = Finished(ServerName("s"), notes=(NothingProduced(),), texts=("x",), job=noted.id)
         await shown.show(made, noted)
-        assert html.escape(reason_text(OutOfMemory("KSampler"))) in (await ada.get("/jobs/abc")).text.replace("&#39;", "&#x27;")
+        assert html.escape(reason_text(OutOfMemory("KSampler"))) in (await ada.get("/jobs/abc")).text.replace(
+            "&#39;", "&#x27;"
+        )
         assert reason_text(NothingProduced()) in html.unescape((await ada.get("/jobs/noted")).text)
 
 
