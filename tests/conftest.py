@@ -60,6 +60,7 @@ SLOW = (
     "cli/demo/test_demo.py",  # the whole demo
     "test_image.py",  # the program, installed from what the image copies
     "simulator/test_backlog.py",  # load
+    "http/page/test_crowd.py",  # load
 )
 """Files below `tests` whose tests are marked `slow`, by their kind."""
 
@@ -110,10 +111,16 @@ def is_slow_file(path: Path) -> bool:
 def is_slow(test: pytest.Function) -> bool:
     """Whether a test is slow by its kind: its file, a search by Hypothesis, or a whole bot on a fake Discord.
 
-    The folders of `tests/discord` test one part each, so their tests are not slow.
+    The folders of `tests/discord` test one part each, so there a test is slow only if it plays the whole bot.
     """
-    plays_a_bot = test.path.parent == TESTS / "discord" and not {"stage", "fake"}.isdisjoint(test.fixturenames)
+    plays_a_bot = test.path.is_relative_to(TESTS / "discord") and "stage" in test.fixturenames
+    plays_a_bot |= test.path.parent == TESTS / "discord" and "fake" in test.fixturenames
     return plays_a_bot or hypothesis.is_hypothesis_test(test.obj) or is_slow_file(test.path)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the files of which `just test` runs nothing."""
+    return True if config.option.markexpr == "not slow" and is_slow_file(collection_path) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
@@ -131,7 +138,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        paths = sorted(TESTS.rglob("test_*.py"))
+        is_fast = session.config.option.markexpr == "not slow"
+        paths = sorted(path for path in TESTS.rglob("test_*.py") if not (is_fast and is_slow_file(path)))
         first = int(worker) * len(paths) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         for path in paths[first:] + paths[:first]:
             # Whatever is wrong with a module is reported when pytest collects it.

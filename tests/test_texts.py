@@ -81,8 +81,6 @@ BOUNDARIES = {"report_failure", "run_loop", "run_request"}
 
 LOGGING = {"debug", "info", "warning", "error", "exception", "critical"}
 
-MODULES = [path for package in CHECKED for path in sorted((APP / package).rglob("*.py"))]
-
 
 def name_of(path: Path) -> str:
     return path.relative_to(APP).with_suffix("").as_posix()
@@ -138,10 +136,15 @@ def _texts(node: ast.AST) -> Iterator[str]:
                 yield from _texts(child)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_sentence_is_written_below_the_adapters(path: Path) -> None:
-    allowed = ALLOWED.get(name_of(path), set())
-    assert [(name, text) for name, text in sentences(path) if not {"*", name} & allowed] == []
+@pytest.mark.parametrize("package", CHECKED)
+def test_no_sentence_is_written_below_the_adapters(package: str) -> None:
+    written = [
+        (name_of(path), name, text)
+        for path in sorted((APP / package).rglob("*.py"))
+        for name, text in sentences(path)
+        if not {"*", name} & ALLOWED.get(name_of(path), set())
+    ]
+    assert written == []
 
 
 @pytest.mark.parametrize(("module", "names"), ALLOWED.items(), ids=list(ALLOWED))

@@ -32,7 +32,7 @@ async def run_bot(config: Config, *, drain: bool) -> int:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
-    from app.application import comfies, open_alerts, open_http, open_upkeep, run
+    from app.application import comfies, open_alerts, open_http, open_page_parts, open_upkeep, run
     from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
@@ -55,11 +55,22 @@ async def run_bot(config: Config, *, drain: bool) -> int:
         bot = DiscordApp(config, journal, alerts, page)
         sources.journal, sources.discord = journal, bot
 
+        async def serve_page(services: Services) -> None:
+            await bot.page_opened.wait()
+            if (frontend := bot.page_frontend) is not None:
+                async with open_page_parts(services, journal, frontend) as sources.page:
+                    try:
+                        await anyio.sleep_forever()
+                    finally:
+                        sources.page = None
+
         async def frontend(services: Services) -> int:
             sources.work, sources.configured = services.work, services.configured
             sources.draining = services.draining
             code = 0
             async with anyio.create_task_group() as tasks:
+                if page is not None:
+                    tasks.start_soon(serve_page, services, name="page")
                 tasks.start_soon(manager.run, bot.opened, services.draining, name="service manager")
                 code = await bot.run(
                     services.registry,

@@ -123,6 +123,10 @@ class GalleryRecords(Protocol):
         """
         ...
 
+    async def shown_as(self, receipt: str) -> JobId | None:
+        """The job of the entry that has this receipt, which proves that it was shown; None if there is none."""
+        ...
+
     async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:
         """Where the newest `limit` entries come from, each origin once, newest first."""
         ...

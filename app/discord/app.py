@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -26,6 +26,7 @@ from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, bot_id, check_token
 from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
 from app.discord.gateway.guilds.names import DiscordNames
 from app.discord.gateway.guilds.reader import GuildReader
 from app.discord.gateway.guilds.roles import GuildRoles
@@ -33,7 +34,7 @@ from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest.client import RestSender
-from app.discord.message_ref import is_private
+from app.discord.message_ref import is_private, is_spoiler
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -54,6 +55,7 @@ from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.media_worker.client import MediaClient
+from app.media_worker.mark import marked
 from app.node_cache import NodeCache
 from app.ports import Comfy
 from app.retention.files import delete_results
@@ -63,10 +65,9 @@ from app.service.choices import Choices
 from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
-from app.service.names import Names
 from app.service.notifications import Notifications
 from app.service.page_access import PageAccess
-from app.service.page_actions import PageActions
+from app.service.page_frontend import PageFrontend
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
@@ -74,7 +75,6 @@ from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
 from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
-from app.service.visibility import Visibility
 from app.texts.answers import OFFLINE
 from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
@@ -124,10 +124,10 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
-        self.page_actions: PageActions | None = None
-        self.visibility: Visibility | None = None
-        self.names: Names | None = None
+        self.page_frontend: PageFrontend | None = None
         """What the page needs of Discord; None while the bot does not run."""
+        self.page_opened = anyio.Event()
+        """Set when that is there for the first time."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -255,6 +255,7 @@ class DiscordApp:
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
                 possible_changes=variations.possible,
+                hide=job_history.hide_from_gallery,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -357,7 +358,16 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own)
+
+            async def hide(messages: Sequence[str]) -> None:
+                for message in messages:
+                    if (job := await job_history.shown_as(message)) is not None:
+                        await job_history.hide_from_gallery(job)
+
+            deletions = Deletions(into_core, hide) if config.page.enabled else None
+            bot = self._bot = Bot(
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
+            )
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
@@ -366,7 +376,16 @@ class DiscordApp:
             async def say_opened() -> None:
                 self.opened.set()
 
-            self.page_actions, self.visibility, self.names = page_actions, visibility, DiscordNames(tasks, sender)
+            self.page_frontend = PageFrontend(
+                visibility=visibility,
+                titles=catalog.title,
+                server_names=server_names,
+                is_spoiler=is_spoiler,
+                names=DiscordNames(tasks, sender),
+                actions=page_actions,
+                mark=marked if config.discord.mark_results else None,
+            )
+            self.page_opened.set()
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows
@@ -402,7 +421,7 @@ class DiscordApp:
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
-            self.page_actions = self.visibility = self.names = None
+            self.page_frontend = None
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
 

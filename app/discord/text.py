@@ -28,14 +28,18 @@ def one_line(text: str, most: int) -> str:
     It is escaped, nothing in it is invisible, and text from right to left does not turn what stands beside it.
     """
     visible: list[str] = []
-    marks = 0
+    marks = letters = 0
     for sign in text:
+        if letters > most:
+            # The rest would be cut off.
+            break
         kind = unicodedata.category(sign)
         marks = marks + 1 if kind in {"Mn", "Me"} and sign not in _JOINED else 0
         if kind in {"Cc", "Zl", "Zp", "Zs"} or sign in _INVISIBLE:
             visible.append(" ")
         elif sign in _JOINED or (kind not in {"Cf", "Cs", "Cn", "Co"} and marks <= MOST_MARKS):
             visible.append(sign)
+            letters += sign not in _JOINED and kind[0] != "M"
     line = " ".join("".join(visible).split())
     if all(sign in _JOINED or unicodedata.category(sign)[0] in "ZM" for sign in line):
         return ""

@@ -51,12 +51,12 @@ class Exposition:
         self._head(metric)
         pairs = ",".join(f'{label}="%s"' for label in metric.labels)
         form = f"{metric.name}{f'{{{pairs}}}' if pairs else ''} {NUMBER}"
-        kept = self._kept.setdefault(metric.name, {})
+        kept, append = self._kept.setdefault(metric.name, {}), self._lines.append
         for labels, value in samples:
             known = kept.get(labels)
             if known is None or known[0] != value:
                 known = kept[labels] = value, form % (*map(_escape, labels), value)
-            self._lines.append(known[1])
+            append(known[1])
 
     def add_one(self, metric: Metric, value: float | None) -> None:
         """Add a metric without labels; None adds nothing, because the value is not known."""

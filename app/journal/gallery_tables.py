@@ -50,7 +50,7 @@ _MATCHING = "gallery_prompts p CROSS JOIN gallery g ON g.number = p.rowid CROSS 
 
 
 class NewEntry(Struct, frozen=True):
-    """An entry to be added; `ended` is in seconds since 1970."""
+    """An entry to be added; `ended` is in seconds since 1970. `shown` is the proof that it was shown, once it was."""
 
     job: JobId
     owner: str
@@ -61,6 +61,7 @@ class NewEntry(Struct, frozen=True):
     ended: float
     prompt: str
     hidden: Hidden = ""
+    shown: str = ""
 
 
 class Backlog(Struct, frozen=True):
@@ -97,12 +98,20 @@ def entry_of(job: Job, ended: float, *, public: bool = True) -> NewEntry | None:
     place = (request.guild, request.shown_in)
     hidden: Hidden = "" if public else "others"
     return NewEntry(
-        job.id, request.owner, *place, request.workflow, model_of(job), ended, prompt_of(request.values), hidden
+        job.id,
+        request.owner,
+        *place,
+        request.workflow,
+        model_of(job),
+        ended,
+        prompt_of(request.values),
+        hidden,
+        job.receipt,
     )
 
 
 def add(database: sqlite3.Connection, entries: Iterable[NewEntry]) -> None:
-    """Add entries whose jobs are in the journal and that were not added before."""
+    """Add entries whose jobs are in the journal; of those that were added before, only record that they were shown."""
     for entry in entries:
         added = database.execute(
             "INSERT INTO gallery (number, owner, guild, channel, workflow, model, ended, hidden)"
@@ -126,6 +135,11 @@ def add(database: sqlite3.Connection, entries: Iterable[NewEntry]) -> None:
             database.execute(
                 "INSERT INTO gallery_prompts (rowid, prompt) SELECT number, ? FROM jobs WHERE id = ?",
                 (entry.prompt, entry.job),
+            )
+        if entry.shown:
+            database.execute(
+                "UPDATE gallery SET shown = ? WHERE number = (SELECT number FROM jobs WHERE id = ?) AND shown <> ?",
+                (entry.shown, entry.job, entry.shown),
             )
 
 
@@ -191,6 +205,11 @@ def origins(audience: Audience, limit: int) -> tuple[str, list[object]]:
     conditions = " AND ".join([_SEEN, *whom, "g.number > 0"])
     return f"SELECT {columns} FROM gallery g WHERE {conditions} ORDER BY g.number DESC LIMIT ?", [*values, limit]  # noqa: S608  constants
 
+
+SHOWN_AS = """
+    SELECT j.id FROM gallery g CROSS JOIN jobs j ON j.number = g.number WHERE g.shown = ? AND g.shown <> ''
+"""
+"""The statement for the job of an entry, by the proof that it was shown."""
 
 UNMADE = """
     SELECT j.id, j.record FROM gallery g CROSS JOIN jobs j ON j.number = g.number

@@ -215,6 +215,11 @@ class Reader:
         rows = self._gallery_rows(*gallery_tables.entry(job)) if encodable(job) else []
         return rows[0] if rows else None
 
+    def shown_as(self, receipt: str) -> JobId | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        rows = self._rows(gallery_tables.SHOWN_AS, receipt) if encodable(receipt) else []
+        return JobId(rows[0][0]) if rows else None
+
     def gallery_origins(self, audience: Audience, limit: int) -> list[GalleryOrigin]:
         """See `app.core.gallery.GalleryRecords`."""
         statement, values = gallery_tables.origins(audience, limit)

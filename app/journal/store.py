@@ -86,6 +86,8 @@ class Store(Reader):
         self._database = database
         self._clock = clock
         self._file = file
+        self.gallery_additions = 0
+        """How many results were added to the gallery because their jobs ended."""
         self._unmerged: int | None = 0
         """Pages of the index of prompts that are to be written anew, because jobs were removed; None if all are."""
 
@@ -145,6 +147,7 @@ class Store(Reader):
             if sums := _served_rows(served, now):
                 self._write_served(sums, now)
             gallery_tables.add(self._database, entries)
+        self.gallery_additions += len(entries)
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
             log_failure(error, "a measured run could not be recorded", job=run.job)

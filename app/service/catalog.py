@@ -102,6 +102,11 @@ class Catalog:
         self.refused: Mapping[str, Reason] = {}
         """Why a workflow of the folder is not offered."""
 
+    def title(self, name: str) -> str:
+        """What people call a workflow, also one that is not offered any more."""
+        workflow = self.readable.get(name)
+        return (workflow.title if workflow is not None else "") or name
+
     def definitions(self, name: str) -> Definitions | None:
         """The node definitions of a server that can run this workflow; None if none has sent any."""
         able = map(self._definitions_of, self.servers.get(name, self._servers))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -299,22 +296,6 @@ def test_the_names_of_workflows_are_completed(
     monkeypatch.setenv("ATELIER_WORKFLOWS", str(ROOT / "workflows"))
     assert {"txt2img", "img2img"} <= set(output_of(f"__complete {command} ''", capsys).splitlines())
     assert "txt2img" not in output_of(f"__complete {command} txt2img ''", capsys)
-
-
-def test_bash_completes_a_command_line() -> None:
-    source = f"""
-        atelier() {{ {shlex.quote(sys.executable)} -m app "$@"; }}
-        eval "$(atelier completion bash)"
-        COMP_WORDS=(atelier generate txt2i) COMP_CWORD=2
-        _atelier; echo "${{COMPREPLY[@]}}"
-        COMP_WORDS=(atelier workf) COMP_CWORD=1
-        _atelier; echo "${{COMPREPLY[@]}}"
-        COMP_WORDS=(atelier jobs --state del) COMP_CWORD=3
-        _atelier; echo "${{COMPREPLY[@]}}"
-    """
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
-    done = subprocess.run(["bash", "-c", source], env=env, capture_output=True, text=True, check=True, timeout=120)
-    assert (done.stdout.split("\n")[:3], done.stderr) == (["txt2img", "workflows", "delivered"], "")
 
 
 def test_every_task_can_be_asked_for() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -324,7 +327,8 @@ def test_a_journal_that_an_earlier_version_put_elsewhere_is_never_passed_over(
 
 @pytest.mark.parametrize("command", ["run", "demo", "generate", "simulate", "check"])
 def test_every_command_explains_itself_with_examples(command: str) -> None:
-    done = atelier(command, "--help", by_fork=False)
+    # One of them shows that this needs nothing that only the launcher has imported.
+    done = atelier(command, "--help", by_fork=command != "run")
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
     assert "Examples:" in done.stdout
@@ -342,3 +346,19 @@ def test_a_wrong_key_in_the_configuration_is_one_sentence(tmp_path: Path) -> Non
     done = atelier("check", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "atelier: atelier.toml, line 1: there is no key “dept”: did you mean “depth”?\n"
+
+
+def test_bash_completes_a_command_line() -> None:
+    source = f"""
+        atelier() {{ {shlex.quote(sys.executable)} -m app "$@"; }}
+        eval "$(atelier completion bash)"
+        COMP_WORDS=(atelier generate txt2i) COMP_CWORD=2
+        _atelier; echo "${{COMPREPLY[@]}}"
+        COMP_WORDS=(atelier workf) COMP_CWORD=1
+        _atelier; echo "${{COMPREPLY[@]}}"
+        COMP_WORDS=(atelier jobs --state del) COMP_CWORD=3
+        _atelier; echo "${{COMPREPLY[@]}}"
+    """
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
+    done = subprocess.run(["bash", "-c", source], env=env, capture_output=True, text=True, check=True, timeout=120)
+    assert (done.stdout.split("\n")[:3], done.stderr) == (["txt2img", "workflows", "delivered"], "")

@@ -27,8 +27,9 @@ MODERATORS = "1500000000000000001"
 
 
 def page(life: Life) -> PageActions:
-    assert life.app.page_actions is not None
-    return life.app.page_actions
+    assert life.app.page_frontend is not None
+    assert life.app.page_frontend.actions is not None
+    return life.app.page_frontend.actions
 
 
 async def imagined(stage: Stage, life: Life, **more: object) -> tuple[Payload, Job]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from types import NoneType, UnionType
@@ -44,7 +45,7 @@ def text(random: Random, odd: Sequence[str] = ODD) -> str:
         return random.choice(odd)
     size = random.choice([1, 3, 8, 30, 80])
     limit = random.choice([0x80, 0x250, 0x10000, 0x110000])
-    return "".join(chr(random.randrange(limit)) for _ in range(size))
+    return "".join(map(chr, random.choices(range(limit), k=size)))
 
 
 def value(hint: object, random: Random, odd: Sequence[str] = ODD) -> object:
@@ -80,8 +81,12 @@ def value(hint: object, random: Random, odd: Sequence[str] = ODD) -> object:
     return built(hint, random, odd)
 
 
+hints_of = cache(get_type_hints)
+"""The types of the fields of a kind: to find them takes as long as to draw values of them."""
+
+
 def built(kind: type[Struct], random: Random, odd: Sequence[str] = ODD) -> Struct:
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     return kind(**{name: value(hint, random, odd) for name, hint in hints.items() if name[0] != "_"})
 
 

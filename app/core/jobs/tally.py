@@ -57,8 +57,8 @@ class Tally:
         """Seconds from when jobs were accepted until a server started them."""
         self.runs: Counter[ServerName] = Counter()
         """Measured runs of each server."""
-        self.run_seconds: dict[tuple[ServerName, str], float] = {}
-        """How long these took, by server and workflow."""
+        self.run_seconds: dict[ServerName, dict[str, float]] = {}
+        """How long these took, by server and then by workflow."""
         self.expected_seconds: dict[str, float] = {}
         """How long the runs of each workflow were expected to take when they were sent to a server."""
         self.measured_seconds: dict[str, float] = {}
@@ -100,9 +100,9 @@ class Tally:
     def run(self, run: Run, expected: float | None) -> None:
         """Count a measured run, which was expected to take so many seconds; None if that was not known."""
         workflow = self._workflow(run.workflow)
-        key = run.server, workflow
         self.runs[run.server] += 1
-        self.run_seconds[key] = self.run_seconds.get(key, 0.0) + run.seconds
+        of_server = self.run_seconds.setdefault(run.server, {})
+        of_server[workflow] = of_server.get(workflow, 0.0) + run.seconds
         if expected is not None and run.completed:
             self.expected_seconds[workflow] = self.expected_seconds.get(workflow, 0.0) + expected
             self.measured_seconds[workflow] = self.measured_seconds.get(workflow, 0.0) + run.seconds

@@ -70,7 +70,7 @@ class LiveMessages:
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
-    `list_thumbnails`, lists of jobs have thumbnails.
+    `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class LiveMessages:
         hints: Hints | None = None,
         list_thumbnails: ListThumbnails | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
+        hide: Callable[[JobId], Awaitable[None]] | None = None,
     ) -> None:
         self._hints = hints
         self.notifications = notifications
@@ -102,8 +103,14 @@ class LiveMessages:
         self._label_guilds = label_guilds
         self._possible_changes = possible_changes
         self._list_thumbnails = list_thumbnails
+        self._hide = hide
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
+
+    async def left_channel(self, job: JobId) -> None:
+        """See `app.discord.messages.ports.MessageContext`."""
+        if (hide := self._hide) is not None:
+            await run_request(partial(hide, job), "a result could not be hidden in the gallery", job=job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         """See `app.discord.messages.ports.MessageContext`."""

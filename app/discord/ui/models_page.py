@@ -60,9 +60,10 @@ def models(
 
 
 def _workflow(workflow: UsableWorkflow, servers: int) -> str:
-    makes = one_line(workflow.description, LONGEST_NAME)
     if workflow.result:
         makes = texts.makes(workflow.result, workflow.sources, words=workflow.words)
+    else:
+        makes = one_line(workflow.description, LONGEST_NAME)
     usually = texts.usually(workflow.seconds) if workflow.seconds is not None else ""
     about = " · ".join(filter(None, [makes, usually, texts.servers(workflow.servers, servers)]))
     emoji = texts.EMOJI.get(workflow.result, texts.OTHER)

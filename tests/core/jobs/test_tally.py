@@ -56,7 +56,7 @@ def test_what_ran_is_compared_with_what_was_expected_only_if_it_was_completed() 
     tally.run(run(), 3.0)
     tally.run(run(completed=False), 3.0)
     tally.run(run(), None)
-    assert tally.run_seconds == {(A, "w"): 12.0}
+    assert tally.run_seconds == {A: {"w": 12.0}}
     assert tally.runs == {A: 3}
     assert (tally.expected_seconds, tally.measured_seconds) == ({"w": 3.0}, {"w": 4.0})
 

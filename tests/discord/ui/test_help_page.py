@@ -77,7 +77,7 @@ def usable(number: int, name: str, **more: object) -> UsableWorkflow:
 @pytest.mark.parametrize("result", ["image", ""])
 def test_models_fit_however_many_there_are(name: str, result: str) -> None:
     workflows = [usable(number, name, result=result, seconds=100.0, words=True) for number in range(100)]
-    files = {f"{name} {slot}": {f"{name}{number}.safetensors": 1 for number in range(500)} for slot in range(5)}
+    files = {f"{name} {slot}": {f"{name}{number}.safetensors": 1 for number in range(200)} for slot in range(5)}
     card = models(workflows, files, 7, 3)
     check(card)
     assert "… and more." in text_of(card)

@@ -25,6 +25,7 @@ from app.http.page.queue import BEAT, CHECKED, PREVIEW_LIFE, QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Session
 from app.reasons.jobs import NoRoom
+from app.service.gallery import Gallery
 from app.service.live_queue import MOST_OF_ONE, MOST_STREAMS
 from app.service.page_actions import PageActions
 from app.service.queue_rows import QueueRow, RowProgress
@@ -101,7 +102,7 @@ class QueueSite(Site):
 
     def __init__(self, at: House, *, everything: bool = False) -> None:
         super().__init__(everything=everything)
-        self.sources.page = PageParts(live_queue=at.live)
+        self.sources.page = PageParts(gallery=cast("Gallery", None), live_queue=at.live)
         self.queue = QueuePage(self.context, lambda: 1e9 + anyio.current_time())
         page = Page(self.context, [self.queue], RateLimits([], self.clock))
         self.app = Application(page.routes(), page.middleware)
@@ -124,7 +125,7 @@ class QueueSite(Site):
             "raw_path": f"{BASE}/queue/events".encode(),
             "query_string": query.encode(),
             "headers": headers,
-            "client": ("203.0.113.5", 40_000),
+            "client": ("127.0.0.1", 40_000),
             "http_version": "1.1",
             "scheme": "https",
             "root_path": "",
@@ -444,7 +445,9 @@ async def test_somebody_cancels_their_own_job_without_any_script(tmp_path: Path)
         await at.submit(other)
         async with site.browser("bob") as browser:
             assert '<button type="submit" form' not in (await browser.get("/queue")).text
-            site.sources.page = PageParts(live_queue=at.live, actions=cast("PageActions", actions))
+            site.sources.page = PageParts(
+                gallery=cast("Gallery", None), live_queue=at.live, actions=cast("PageActions", actions)
+            )
             page = (await browser.get("/queue")).text
             assert f'form="queue-cancel" name="job" value="{own.job}"' in page
             assert f'value="{other.job}"' not in page
