@@ -185,7 +185,7 @@ TO_GALLERY = "Back to the gallery"
 
 TOOK = "Took"
 
-WHAT_NEXT = "What to do with it"
+TRY_AGAIN = "Try again"
 
 
 def ago(seconds: float) -> str:

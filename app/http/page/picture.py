@@ -95,8 +95,21 @@ class Tried(Struct, frozen=True):
 
     def is_of(self, action: PageAction) -> bool:
         """Whether it was this action."""
-        mine = (self.verb, self.number, self.result, self.workflow)
-        return mine == (action.verb, action.number, action.result, action.workflow)
+        mine = (self.verb, self.number or 1, self.result, self.workflow)
+        return mine == (action.verb, action.number or 1, action.result, action.workflow)
+
+    @property
+    def action(self) -> PageAction:
+        """The same action, to be tried again with what was filled in, although it is not offered now."""
+        fields = tuple(PageField(name=name, label=name, kind="long", value=text) for name, text in self.fields.items())
+        return PageAction(
+            verb=self.verb,
+            label=texts.TRY_AGAIN,
+            number=self.number,
+            result=self.result,
+            workflow=self.workflow,
+            fields=fields,
+        )
 
 
 class PicturePart:
@@ -245,6 +258,10 @@ class PicturePart:
             if action.result in {0, number} or mine is not None:
                 fields = tuple(FieldView(field, _value(field, mine)) for field in action.fields)
                 views.append(ActionView(action, fields, is_open=mine is not None))
+        if tried is not None and tried.fields and not any(view.is_open for view in views):
+            action = tried.action
+            fields = tuple(FieldView(field, field.value) for field in action.fields)
+            views.append(ActionView(action, fields, is_open=True))
         return views
 
 

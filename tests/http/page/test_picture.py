@@ -321,6 +321,18 @@ async def test_a_refusal_is_one_sentence_and_all_fields_are_as_they_were_typed(t
         assert (await ada.post(ada.origin + again, data=kept, headers={"Origin": ada.origin})).status_code == 303
 
 
+async def test_what_was_typed_stays_although_the_action_is_not_offered_any_more(tmp_path: Path) -> None:
+    recorder = Recorder()
+    async with exhibition(tmp_path, actions=recorder) as shown, shown.site.browser(ADA) as ada:
+        await shown.show(shown.job("abc"))
+        recorder.refused = WorkflowError(Draining())
+        sent = {"csrf": ada.csrf, "verb": "edit", "field.prompt": "a dog\n& a cat", "field.steps": "30"}
+        answer = await ada.send_form("/jobs/abc/do", **sent)
+        assert (answer.status_code, reason_text(Draining()) in answer.text) == (409, True)
+        _, kept = fields_of(answer, texts.SAVE)
+        assert (kept["verb"], kept["field.prompt"], kept["field.steps"]) == ("edit", "a dog\n& a cat", "30")
+
+
 async def test_nothing_is_deleted_before_the_page_has_asked(tmp_path: Path) -> None:
     recorder = Recorder()
     async with exhibition(tmp_path, actions=recorder) as shown, shown.site.browser(ADA) as ada:
