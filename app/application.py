@@ -153,7 +153,15 @@ async def open_page_parts(
     async with anyio.create_task_group() as tasks:
         await tasks.start(live_queue.run, name="live queue")
         try:
-            yield PageParts(gallery=gallery, live_queue=live_queue, names=frontend.names, actions=frontend.actions)
+            yield PageParts(
+                gallery=gallery,
+                live_queue=live_queue,
+                names=frontend.names,
+                actions=frontend.actions,
+                workflows=frontend.workflows,
+                server_names=frontend.server_names,
+                message_link=frontend.message_link,
+            )
         finally:
             tasks.cancel_scope.cancel()
 
