@@ -23,7 +23,6 @@ from anyio import to_thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app import signals
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import AlertActor, Alerts
 from app.actors.client_pool import ClientPool, Comfies, ServerClients
@@ -50,6 +49,7 @@ from app.ports import Comfy, RunSync
 from app.retention.actor import RetentionActor
 from app.service.page_access import PageAccess
 from app.service.page_frontend import PageFrontend
+from app.system import signals
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from app.system.logging import configure
-
 from bench.against import UnknownRevision, against
 from bench.attachments import attachments
 from bench.backup import backup

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import cast
 
 import anyio
-from app.system.logging import configure
 
 from app.actors.interaction import InteractionActor
 from app.actors.registry import new_prompt_id
@@ -37,6 +36,7 @@ from app.media_worker.mark import marked
 from app.service.people.visibility import Place
 from app.service.queue.live_queue import LiveQueue
 from app.service.results.gallery import Gallery
+from app.system.logging import configure
 from bench.client_process import Told, small
 
 HTTP = Http(host="127.0.0.1", port=0)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import pytest
-from app.system.signals import command_of
 from rich.console import Console
 
 from app import __version__
@@ -40,6 +39,7 @@ from app.cli.arguments.values import TaskName
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
 from app.core.jobs.job import State
+from app.system.signals import command_of
 from app.workflows.task import TASKS
 
 ROOT = Path(__file__).parent.parent.parent

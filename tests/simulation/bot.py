@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from app.system.signals import exit_code
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -33,6 +32,7 @@ from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
 from app.ports import RunSync
+from app.system.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.frontend import SimulatedFrontend

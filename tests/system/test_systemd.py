@@ -13,11 +13,11 @@ from shutil import which
 
 import anyio
 import pytest
-from app.system.systemd import ServiceManager
 
+from app.system.systemd import ServiceManager
 from tests.conftest import virtual
 
-UNIT = Path(__file__).parents[1] / "deploy" / "atelier.service"
+UNIT = Path(__file__).parents[2] / "deploy" / "atelier.service"
 
 
 @pytest.fixture(params=["trio", "asyncio"])

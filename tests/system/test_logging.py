@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from app.system.logging import HIDDEN, hide_secrets, redact
 
 
@@ -38,7 +39,7 @@ def test_a_log_that_nobody_reads_ends_nothing() -> None:
     os.close(reader)
     start = "import logging; from app.system.logging import configure; configure(debug=False)"
     code = f"{start}; logging.warning('fog'); print('goes on')"
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, stderr=writer, stdout=subprocess.PIPE, check=False)
     os.close(writer)
     assert done.stdout == b"goes on\n"
@@ -60,7 +61,7 @@ except ValueError as error:
 
 def written(*, json: bool) -> list[str]:
     code = CODE.format(json=json)
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     return done.stderr.splitlines()
 
