@@ -47,11 +47,15 @@ PARTS = {
         {"reconciler"},
     ],
     "service": [
-        {"page_access", "page_actions", "reasons", "requests", "server_monitor", "statistics", "values"},
+        {
+            *("job_settings", "page_access", "page_actions", "reasons", "requests", "server_monitor"),
+            *("slot_values", "statistics", "values"),
+        },
         {"people"},
-        {"offers", "queue", "tasks"},
+        {"offers", "page_frontend", "queue", "tasks"},
         {"jobs"},
         {"results"},
+        {"result_files"},
     ],
     "texts": [
         {"health", "model_names", "server_names", "statistics", "wording"},
