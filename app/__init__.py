@@ -5,7 +5,7 @@ One promise: a generation that was accepted is never lost and never stuck.
 Where things are. Imports point down this list, and `tests/test_dependencies.py` enforces it:
 
     __main__        entry point
-    cli/            commands of the terminal: arguments, parser, commands; output/ and workflows/
+    cli/            commands of the terminal: arguments/, parser, execute; a file or folder for each; output/
     application     opens everything in order, runs a frontend, shuts down in reverse
     backup/         backups of the data folder: made while the bot runs, verified, restored
     comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder
@@ -21,7 +21,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator, alerts
     core/           pure rules: jobs/, servers/, scheduling/, limits/, and the reconciler, which decides what to believe
-    workflows/      graphs with named inputs: manifest/, discovery/, editor_format/
+    workflows/      graphs with named inputs: nodes/, editor_format/, discovery/, manifest/, binding/, offers/
     node_cache      what each server says about its node classes
     ports, events   interfaces that the core needs; everything that crosses a stream
     reasons/        why something failed or was refused, as data: of jobs, servers, files and alerts

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import structlog
@@ -37,8 +37,9 @@ from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config.settings import AlertTargets, Config, Http, Server
-from app.core.journal_port import Journal, OldJobs
+from app.config.settings import AlertTargets, Config, Server
+from app.core.journal_port import JobHistory, Journal, OldJobs
+from app.core.scheduling.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import PromptId, ServerName
@@ -47,8 +48,13 @@ from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 from app.retention.actor import RetentionActor
+from app.service.page_access import PageAccess
+from app.service.page_frontend import PageFrontend
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
+
+if TYPE_CHECKING:
+    from app.http.page.parts import PageParts
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -60,7 +66,8 @@ class Services(Struct, frozen=True):
     """What a frontend works with: the registry, the clients of the servers, and what is known of their nodes.
 
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
-    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read.
+    `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read, and
+    `overview` reads what runs and waits.
     `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
     """
 
@@ -71,6 +78,7 @@ class Services(Struct, frozen=True):
     off: Collection[ServerName]
     servers: Servers
     work: Work
+    overview: Overview
     draining: anyio.Event
     shutdown: anyio.Event
 
@@ -95,18 +103,59 @@ async def open_alerts(targets: AlertTargets) -> AsyncGenerator[Alerts]:
 
 
 @asynccontextmanager
-async def open_http(http: Http, sources: Sources) -> AsyncGenerator[None]:
-    """Serve health and metrics within the block, if they are configured; a wrong setting is one line in the log."""
+async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAccess | None]:
+    """Serve health, metrics and the page within the block, as far as they are configured.
+
+    Yields how people get to the page, None if there is none. A wrong setting is one line in the log. Raises `OSError`
+    if the data folder cannot be used.
+    """
+    http, page, access = config.http, None, None
     if http.problem:
         logger.error("health and metrics are not served", reason=http.problem)
     if not http.host:
-        yield
+        yield None
         return
-    # Only here: Starlette and anycorn take 60 ms and 8 MB.
+    # Only here: Starlette and anycorn take 60 ms and 8 MB, and Jinja2 as much again.
     from app.http.server import open_server
 
-    async with open_server(http, sources, started=time.time()):
-        yield
+    if config.page.problem:
+        logger.error("the page is not served", reason=config.page.problem)
+    elif config.page.enabled:
+        from app.http.page.opening import open_page
+
+        opened = await to_thread.run_sync(open_page, config, sources)
+        page, access = opened.page, opened.access
+    async with open_server(http, sources, started=time.time(), page=page):
+        yield access
+
+
+@asynccontextmanager
+async def open_page_parts(
+    services: Services, job_history: JobHistory, frontend: PageFrontend
+) -> AsyncGenerator[PageParts]:
+    """Run what the page shows within the block."""
+    # Only here, as above.
+    from app.http.page.parts import PageParts
+    from app.service.gallery import Gallery
+    from app.service.live_queue import LiveQueue
+
+    gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler)
+    live_queue = LiveQueue(
+        services.overview,
+        services.registry,
+        frontend.visibility,
+        titles=frontend.titles,
+        server_names=frontend.server_names,
+        is_spoiler=frontend.is_spoiler,
+        names=frontend.names,
+        mark=frontend.mark,
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(live_queue.run, name="live queue")
+        try:
+            yield PageParts(gallery=gallery, live_queue=live_queue, names=frontend.names, actions=frontend.actions)
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -207,6 +256,7 @@ async def open_services(
                 servers.off,
                 servers.handle,
                 registry_actor.work,
+                registry_actor.overview,
                 anyio.Event(),
                 anyio.Event(),
             )

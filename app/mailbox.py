@@ -23,6 +23,7 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         self._slot = slot
         self._pending: dict[Hashable, T] = {}
         self._change = anyio.Event()
+        self._milestone = anyio.Event()
         self._ended = False
         self._closed = False
 
@@ -33,6 +34,8 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         slot = self._slot(item)
         self._pending[object() if slot is None else slot] = item
         self._change.set()
+        if slot is None:
+            self._milestone.set()
         return True
 
     def end(self) -> None:
@@ -45,6 +48,10 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         while not self._ended:
             self._change = anyio.Event()
             await self._change.wait()
+
+    async def milestone(self) -> None:
+        """Wait until a milestone was put since the last `drain`; volatile items wake nobody. For the one reader."""
+        await self._milestone.wait()
 
     async def receive(self) -> T:
         """Take the oldest item. Raises `EndOfStream` after the last, `ClosedResourceError` when closed."""
@@ -69,6 +76,8 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         """Remove and return all pending items, without waiting."""
         items = list(self._pending.values())
         self._pending.clear()
+        if self._milestone.is_set():
+            self._milestone = anyio.Event()
         return items
 
     async def aclose(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 
 from app.ports import Comfy
-from app.workflows.node_definitions import Definition, Definitions
-from app.workflows.replacements import read_replacements
+from app.workflows.nodes.definitions import Definition, Definitions
+from app.workflows.nodes.replacements import read_replacements
 
 FRESH = 60.0
 """Seconds for which the lists of a class stay valid while people choose from them: new models are rare, and every

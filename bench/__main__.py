@@ -27,6 +27,7 @@ from bench.lookups import lookups
 from bench.marking import marking
 from bench.memory import memory
 from bench.models import models
+from bench.page_data import page_data
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
@@ -44,6 +45,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "http": http,
     "starts": starts,
     "lookups": lookups,
+    "page_data": page_data,
     "models": models,
     "backup": backup,
     "workflows": workflows,

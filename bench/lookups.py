@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from app.core.jobs.job import Job, JobRequest, State, Transition
-from app.discord.gateway.component_builders import build
+from app.discord.gateway.rest.component_builders import build
 from app.discord.ui import lists
 from app.discord.ui.lists import JOBS_ON_A_PAGE, JobsPage
 from app.events import JobId

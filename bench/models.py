@@ -15,7 +15,7 @@ from app.service.task_models import TaskModels
 from app.service.task_requests import TaskPlanner, TaskRequest
 from app.workflows.load import Workflow, load
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from bench.lookups import percentile
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"

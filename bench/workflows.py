@@ -13,12 +13,12 @@ import msgspec
 
 from app.events import JobId, ServerName
 from app.ports import Graph, Json
-from app.workflows.availability import offers
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.discover import discover
 from app.workflows.load import Workflow, load
 from app.workflows.manifest.writer import write
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.availability import offers
 
 RECORDED = Path(__file__).parent.parent / "app" / "simulator" / "nodes" / "object_info.json.gz"
 WORKFLOWS, NODES = 200, 100

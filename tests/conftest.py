@@ -57,9 +57,10 @@ SLOW = (
     "*test_hostile_*.py",  # peers that do everything wrong, over real sockets
     "journal/test_waiting.py",  # another program holds the journal, and the disk is full
     "journal/test_earlier_versions.py",  # processes that are killed at every statement of an update
-    "cli/test_demo.py",  # the whole demo
+    "cli/demo/test_demo.py",  # the whole demo
     "test_image.py",  # the program, installed from what the image copies
     "simulator/test_backlog.py",  # load
+    "http/page/test_crowd.py",  # load
 )
 """Files below `tests` whose tests are marked `slow`, by their kind."""
 

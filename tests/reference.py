@@ -27,6 +27,7 @@ from app.config.settings import (
     Http,
     Limits,
     Log,
+    Page,
     Power,
     Preset,
     Retention,
@@ -56,6 +57,7 @@ TABLES: dict[str, type[Struct]] = {
     "retention": Retention,
     "backup": BackupSettings,
     "http": Http,
+    "page": Page,
     "log": Log,
 }
 """The struct that each table of the file is read into."""
@@ -71,6 +73,7 @@ ENVIRONMENT = {
     "ATELIER_DATA": "The folder of the journal and the results, as `data`. A relative path starts where you are.",
     "ATELIER_WORKFLOWS": "The folder of your own workflows, as `workflows`. A relative path starts where you are.",
     "ATELIER_HTTP": "Where the bot answers about its health, as `listen` in `[http]`: host and port.",
+    "ATELIER_CLIENT_SECRET": "The secret of the Discord application, as `client_secret` in `[page]`.",
     "ATELIER_LOG": "How the log is written, as `format` in `[log]`.",
     "DISCORD_REST_URL": "Where Discord is, for tests, as `rest_url`.",
 }

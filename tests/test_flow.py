@@ -610,7 +610,9 @@ async def test_a_server_that_fails_everything_at_once_costs_four_people_a_handfu
             services = await stack.enter_async_context(
                 open_services(clients, MemoryJournal(), depth=2, run_sync=inline)
             )
-            running = World(healthy, services.registry, tmp_path / "results", MemoryJournal(), services.work)
+            running = World(
+                healthy, services.registry, tmp_path / "results", MemoryJournal(), services.work, services.overview
+            )
             async with anyio.create_task_group() as tasks:
                 for number, watcher in enumerate(watchers):
                     request = replace(running.request(), owner=f"person {number % 4}")

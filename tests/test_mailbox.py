@@ -46,6 +46,30 @@ async def test_a_reader_who_waits_is_woken_by_the_next_item() -> None:
         assert read == ["A"]
 
 
+async def test_a_reader_without_hurry_is_woken_by_milestones_alone() -> None:
+    async with Mailbox(_slot) as box, anyio.create_task_group() as tasks:
+        woken: list[list[str]] = []
+
+        async def reader() -> None:
+            for _ in range(2):
+                await box.milestone()
+                woken.append(box.drain())
+
+        tasks.start_soon(reader)
+        for item in ("a1", "b1", "a2"):
+            box.put(item)
+            await anyio.wait_all_tasks_blocked()
+        assert woken == []
+        box.put("A")
+        # Before the reader runs again: it must not miss it.
+        box.put("B")
+        await anyio.wait_all_tasks_blocked()
+        assert woken == [["a2", "b1", "A", "B"]]
+        box.put("C")
+        await anyio.wait_all_tasks_blocked()
+        assert woken[1:] == [["C"]]
+
+
 async def test_nothing_is_taken_after_the_last_word() -> None:
     async with Mailbox(_slot) as box:
         assert box.put("A")

@@ -13,6 +13,7 @@ NO_KEYS = {
     "": {"included", "former_data", "discord_token", "api_key", "source"},
     "servers": {"power"},
     "http": {"host", "port", "problem"},
+    "page": {"problem"},
 }
 """Fields that are no keys: what the loader adds, what a variable sets, and the parts of one key."""
 

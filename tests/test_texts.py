@@ -17,9 +17,12 @@ CHECKED = ["actors", "comfy", "core", "discord", "media_worker", "service", "wor
 ALLOWED = {
     # Types in quotes.
     "core/jobs/job": {"Job"},
-    "discord/gateway/commands": {"Made"},
+    "discord/gateway/interactions/commands": {"Made"},
     # Causes of transitions, which the journal stores as text for the operator.
-    "core/jobs/table": {"JobTable", "_cause"},
+    "core/jobs/ending": {"cause_of"},
+    "core/jobs/table": {"JobTable"},
+    "core/failover": {"Failover"},
+    "core/queries": {"Queries"},
     "core/reconciler": {"Reconciler"},
     "core/servers/changes": {"ServerChanges"},
     "core/scheduling/power_plan": {"PowerPlan"},
@@ -32,7 +35,8 @@ ALLOWED = {
     # Log messages, and exceptions that only logs show.
     "actors/connection": {"ConnectionActor"},
     "actors/effect_runner": {"_read_alone"},
-    "actors/registry": {"PromptRegistry", "_effect_failed"},
+    "actors/effect_failures": {"result_of_failure"},
+    "actors/registry": {"PromptRegistry"},
     "comfy/response_limits": {"*"},
     "discord/user_request": {"Caller"},
     "media_worker/mark": {"PACKET"},
@@ -46,7 +50,7 @@ ALLOWED = {
     "discord/gateway/outage": {"*"},
     # What the operator reads in the terminal during the check against Discord itself.
     "discord/gateway/live_check": {"*"},
-    "discord/gateway/rest": {"RestSender", "translated", "_named"},
+    "discord/gateway/rest/client": {"RestSender", "translated", "_named"},
     # What is added to prompts, for models to read.
     "service/presets": {"INCLUDED"},
     # What is written into files.
@@ -60,7 +64,7 @@ ALLOWED = {
     "workflows/discovery/uploads": {"_names"},
     "workflows/editor_format/links": {"REROUTES", "SETTERS", "UNSENT"},
     "workflows/editor_format/parser": {"CAMERA"},
-    "workflows/replacements": {"REPLACEMENTS"},
+    "workflows/nodes/replacements": {"REPLACEMENTS"},
     "workflows/editor_format/widgets": {"BUTTONS"},
     # Titles of slots, which a manifest may change.
     "workflows/discovery/candidates": {"TITLES"},

@@ -23,6 +23,7 @@ from app.comfy.websocket.connect import connect
 from app.config.settings import Server
 from app.core.jobs.job import JobRequest
 from app.core.journal_port import Journal
+from app.core.scheduling.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName
@@ -88,6 +89,7 @@ class World(Struct):
     folder: Path
     journal: Journal
     work: Work
+    overview: Overview
 
     def request(self, graph: Graph = PICTURE, **changes: object) -> JobRequest:
         """A job request with a random seed."""
@@ -145,7 +147,7 @@ async def house_for(
         clients = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
         settings = {HERE: ServerSettings(pays=pays)}
         async with open_services(clients, journal, depth=depth, run_sync=inline, settings=settings) as services:
-            yield World(simulator, services.registry, folder, journal, services.work)
+            yield World(simulator, services.registry, folder, journal, services.work, services.overview)
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ from app.reasons.servers import (
     UnknownHost,
     ValueNotListed,
 )
-from app.workflows.node_definitions import Input
+from app.workflows.nodes.definitions import Input
 
 logger = structlog.stdlib.get_logger(__name__)
 

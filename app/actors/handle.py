@@ -31,6 +31,10 @@ def _slot(update: AnyUpdate) -> Hashable | None:
     return type(update) if isinstance(update, (Queued, Edited, Progressed, Previewed)) else None
 
 
+def _slot_of_job(update: AnyUpdate) -> Hashable | None:
+    return (type(update), update.job) if _slot(update) is not None else None
+
+
 Updates: TypeAlias = Mailbox[AnyUpdate]
 
 
@@ -46,6 +50,12 @@ class Watch(Struct, frozen=True):
     """Send the updates of this job to `updates` as well."""
 
     job: JobId
+    updates: Updates
+
+
+class WatchAll(Struct, frozen=True):
+    """Send the updates of all jobs to `updates` as well."""
+
     updates: Updates
 
 
@@ -150,7 +160,9 @@ class SetPower(Struct, frozen=True):
 
 
 ServerCommand: TypeAlias = DrainServers | SetServer | RemoveServer | Offer | SetPower
-Command: TypeAlias = Submit | Watch | Refresh | Cancel | Edit | Delivered | Place | ReadUsage | Drain | ServerCommand
+Command: TypeAlias = (
+    Submit | Watch | WatchAll | Refresh | Cancel | Edit | Delivered | Place | ReadUsage | Drain | ServerCommand
+)
 
 
 class Registry(Struct, frozen=True):
@@ -174,6 +186,13 @@ class Registry(Struct, frozen=True):
         """Follow a job that was submitted earlier; ends at once if the registry does not know it."""
         async with Mailbox(_slot) as updates:
             await self.inbox.send(Watch(job, updates))
+            yield updates
+
+    @asynccontextmanager
+    async def watch_all(self) -> AsyncGenerator[Updates]:
+        """Follow all jobs from now on. Of updates that newer ones replace, the newest of each job is kept."""
+        async with Mailbox(_slot_of_job) as updates:
+            await self.inbox.send(WatchAll(updates))
             yield updates
 
     async def refresh(self, job: JobId) -> None:

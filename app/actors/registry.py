@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import anyio
 import structlog
@@ -14,6 +13,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from app.actors import commands
 from app.actors.alerts import Alerts, no_alerts
 from app.actors.connection import Connection
+from app.actors.effect_failures import result_of_failure
 from app.actors.effect_runner import EffectRunner
 from app.actors.handle import (
     Cancel,
@@ -34,20 +34,17 @@ from app.actors.handle import (
     Submit,
     Updates,
     Watch,
+    WatchAll,
 )
 from app.boundary import log_failure, report_failure
 from app.core.effects import (
     CommandEnded,
     DiscardFiles,
     Effect,
-    EffectFailed,
-    EffectResult,
     ExpectServer,
     PromptRefused,
     PromptSubmitted,
-    QueryServer,
     Reconnect,
-    RunCommand,
     SaveImage,
     ServerQueried,
     SubmitUncertain,
@@ -58,6 +55,7 @@ from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
+from app.core.scheduling.overview import Overview
 from app.core.scheduling.power_plan import PowerPlan
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.changes import ServerChanges
@@ -129,7 +127,9 @@ class PromptRegistry:
             comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
         )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
+        self.overview = Overview(self._job_table, servers, self._scheduler.line)
         self._watchers: dict[JobId, list[Updates]] = {}
+        self._watchers_of_all: list[Updates] = []
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
         self._edits: list[tuple[Edit, EditAnswer]] = []
@@ -204,7 +204,7 @@ class PromptRegistry:
                 self._edits.append((message, EditAnswer(done=False)))
             case Watch(job=name) | Refresh(job=name) | Cancel(job=name) | Place(job=name) | Delivered(job=name):
                 job = jobs.get(name)
-            case Drain() | DrainServers() | SetServer() | RemoveServer() | Offer() | SetPower():
+            case WatchAll() | Drain() | DrainServers() | SetServer() | RemoveServer() | Offer() | SetPower():
                 job = None
             case ReadUsage(ready=ready):
                 ready.set()
@@ -235,6 +235,8 @@ class PromptRegistry:
                 self._refreshes[request.job] = None
             case Watch():
                 self._arrivals.append(message)
+            case WatchAll(updates=updates):
+                self._watchers_of_all.append(updates)
             case Refresh(job=job):
                 self._refreshes[job] = None
             case Cancel(job=job):
@@ -383,10 +385,10 @@ class PromptRegistry:
         self._job_table.endings.clear()
 
     def _send_update(self, update: AnyUpdate) -> None:
-        watchers = self._watchers.get(update.job, [])
-        for mailbox in tuple(watchers):
-            if not mailbox.put(update):
-                watchers.remove(mailbox)
+        for watchers in (self._watchers.get(update.job, []), self._watchers_of_all):
+            for mailbox in tuple(watchers):
+                if not mailbox.put(update):
+                    watchers.remove(mailbox)
         if isinstance(update, TERMINAL_UPDATES):
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()
@@ -426,7 +428,7 @@ class PromptRegistry:
         try:
             answer = await self._effects.do(effect)
         except Exception as error:  # noqa: BLE001  the boundary of one effect
-            answer = _effect_failed(effect, error)
+            answer = result_of_failure(effect, error)
         # Before the answer is sent, because its turn is the last one that looks whether a server is idle.
         self._busy[_server_of(effect)] -= 1
         if answer is not None:
@@ -445,24 +447,3 @@ class PromptRegistry:
 def _server_of(effect: Effect) -> ServerName | None:
     """The server that an effect asks for something; None if it asks none."""
     return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect, ExpectServer)) else effect.server
-
-
-def _effect_failed(effect: Effect, error: Exception) -> EffectResult | None:
-    """The result of an effect that raised an unexpected exception.
-
-    The job of the effect fails; a server that was being queried counts as unreachable.
-    """
-    log = partial(log_failure, error, "an effect broke", effect=type(effect).__name__)
-    match effect:
-        case QueryServer(server=server):
-            return Unreachable(effect, InternalError(log(server=server)))
-        case Reconnect(server=server):
-            log(server=server)
-            return None
-        case DiscardFiles() | ExpectServer():
-            log()
-            return None
-        case RunCommand(server=server):
-            return CommandEnded(effect, InternalError(log(server=server)))
-        case _:
-            return EffectFailed(effect, InternalError(log(job=effect.job, prompt=effect.prompt)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -13,18 +14,29 @@ from app.backup.create import make_backup
 from app.backup.daily import Breath
 from app.backup.layout import Contents
 from app.backup.restore import restore
+from app.cli.arguments.commands import BackupCommand, MakeBackup
+from app.cli.data_folder import journal_path
+from app.config.settings import Config
 
 
-async def back_up(console: Console, data: Path, folder: Path) -> int:
-    """Make a backup of the data folder in `folder`; return the exit code."""
+async def back_up_or_restore(command: BackupCommand, config: Config, console: Console) -> int:
+    """Run a command of backups; return the exit code. Raises `BackupError` and `ConfigError`."""
+    # As for the bot: only this user reads what is created from here on.
+    os.umask(0o077)
+    if isinstance(command, MakeBackup):
+        return await _back_up(console, journal_path(config).parent, command.to or config.backups)
+    target = command.to or config.data
+    return await _restore(console, command.backup, target, skip_damaged=command.skip_damaged)
+
+
+async def _back_up(console: Console, data: Path, folder: Path) -> int:
     make = partial(make_backup, data, folder, now=time.time(), breathe=Breath())
     backup = await to_thread.run_sync(make)
     _print(console, f"{backup.folder} has {_amount(backup.contents)}.")
     return 0
 
 
-async def restore_backup(console: Console, backup: Path, data: Path, *, skip_damaged: bool) -> int:
-    """Restore a backup into the data folder; return the exit code."""
+async def _restore(console: Console, backup: Path, data: Path, *, skip_damaged: bool) -> int:
     work = partial(restore, backup, data, breathe=Breath(), skip_damaged=skip_damaged)
     restored = await to_thread.run_sync(work)
     _print(console, f"{restored.data} has {_amount(restored.contents)} again.")

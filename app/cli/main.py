@@ -41,6 +41,6 @@ def main(argv: Sequence[str]) -> int:
     console = _Console()
     invocation = parse(argv, console)
     # Imported only here: this takes longer than everything that --help needs.
-    from app.cli.commands import execute
+    from app.cli.execute import execute
 
     return execute(invocation, console)

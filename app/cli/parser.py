@@ -17,7 +17,9 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from app.cli.arguments import GENERAL, PROGRAM, Command, app
+from app.cli.arguments.commands import Command
+from app.cli.arguments.program import PROGRAM, app
+from app.cli.arguments.values import GENERAL
 from app.standard_streams import complain
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from msgspec import Struct
 from rich.console import Console
 
 from app.application import open_clients
-from app.cli.arguments import PROGRAM, Setup
+from app.cli.arguments.commands import Setup
+from app.cli.arguments.program import PROGRAM
 from app.config.addresses import normalised_url, rest_url_of, without_password
 from app.config.settings import DEFAULT_URL, Config, Server
 from app.config.toml_table import ConfigError, short

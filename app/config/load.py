@@ -13,6 +13,7 @@ from app.config.http import read_http, read_log
 from app.config.installation import default_data, included_workflows
 from app.config.keeping import read_backup, read_retention
 from app.config.limits import read_limits
+from app.config.page import read_page
 from app.config.paid_nodes import api_key_of, read_budget
 from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
@@ -22,7 +23,7 @@ from app.config.variables import Variables, token_of
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
-    *("discord", "alerts", "tasks", "presets", "limits", "paid_nodes", "retention", "backup", "http", "log"),
+    *("discord", "alerts", "tasks", "presets", "limits", "paid_nodes", "retention", "backup", "http", "page", "log"),
 )
 """The keys at the top of the file."""
 
@@ -48,6 +49,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     if rest_url := variables.text("DISCORD_REST_URL"):
         discord = replace(discord, rest_url=rest_url_of(rest_url, variables.error("DISCORD_REST_URL")))
 
+    http, page = read_page(root.table("page"), variables, read_http(root.table("http"), variables))
+
     def folder_of(variable: str, key: str) -> Path | None:
         """The folder that the environment or the file names; None if neither does."""
         if named := variables.text(variable):
@@ -71,7 +74,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         presets=read_presets(root.table("presets")),
         limits=read_limits(root.table("limits")),
         paid_nodes=read_budget(root.table("paid_nodes")),
-        http=read_http(root.table("http"), variables),
+        http=http,
+        page=page,
         log=read_log(root.table("log"), variables),
         retention=read_retention(root.table("retention"), root.table("discord")),
         backup=read_backup(root.table("backup"), path.parent),

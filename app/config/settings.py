@@ -159,6 +159,26 @@ class Http(Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class Page(Struct, frozen=True, kw_only=True):
+    """The web page, which is served where health and metrics are.
+
+    `url` is the address by which people open it, with a base path if it has one; "" if it is that of `Http`.
+    `client_secret` is that of the Discord application, for logging in with Discord; without it, people log in by links.
+    The addresses of people are taken from X-Forwarded-For where one of the `trusted_proxies` says so: addresses or
+    networks. `problem` is a sentence if the page cannot be served as it is configured.
+    """
+
+    enabled: bool = False
+    url: str = ""
+    client_secret: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    problem: str = ""
+
+    def __repr__(self) -> str:
+        """Omits the secret."""
+        return f"Page(enabled={self.enabled}, url={self.url!r})"
+
+
 class Log(Struct, frozen=True, kw_only=True):
     """How the log is written: `format` is one of `LOG_FORMATS`."""
 
@@ -252,6 +272,7 @@ class Config(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     paid_nodes: Budget = Budget()
     http: Http = Http()
+    page: Page = Page()
     log: Log = Log()
     retention: Retention = Retention()
     backup: BackupSettings = BackupSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import io
 import re
@@ -14,7 +15,10 @@ from app.config.toml_table import ConfigError, short, unprintable
 from app.text_file import TextFileError, at, read_text
 
 VARIABLES = frozenset(
-    {"ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_HTTP", "ATELIER_LOG", "ATELIER_CRASH"}
+    {
+        *("ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_HTTP", "ATELIER_LOG", "ATELIER_CRASH"),
+        "ATELIER_CLIENT_SECRET",
+    }
 )
 """All variables of Atelier, so that a typing error in a .env file is noticed."""
 
@@ -73,3 +77,13 @@ def token_of(variables: Variables) -> str:
     if not re.fullmatch(r"[\x21-\x7e]*", token):
         raise variables.error("DISCORD_TOKEN")("DISCORD_TOKEN is not a bot's token: copy it again, without spaces.")
     return token
+
+
+def application_of(token: str) -> str:
+    """The id of the Discord application that a token belongs to: its first part, in base64. "" if it is no token."""
+    first = token.partition(".")[0]
+    try:
+        text = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii")
+    except ValueError:
+        return ""
+    return text if text.isdecimal() else ""

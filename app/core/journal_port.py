@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from app.core.drafts import DraftRecords
+from app.core.gallery import GalleryRecords
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Entry, Job, OperatorRequest, State, Transition
 from app.core.limits.moderation import Decision, Decisions
@@ -217,7 +218,7 @@ class PersonRecords(Protocol):
         ...
 
 
-class JobHistory(Journal, DraftRecords, Protocol):
+class JobHistory(Journal, DraftRecords, GalleryRecords, Protocol):
     """A journal that outlives the process and keeps every job.
 
     Every method may raise `JournalUnavailable`, and `RecordDamaged` if one record is asked for.

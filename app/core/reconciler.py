@@ -27,7 +27,6 @@ from app.core.effects import (
     PromptCancelled,
     PromptRefused,
     PromptSubmitted,
-    QueryServer,
     ReadHistory,
     Reconnect,
     SaveInterrupted,
@@ -37,12 +36,14 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
+from app.core.failover import Failover
 from app.core.jobs.downloads import LONGEST, WAIT
 from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.core.jobs.results import streams
 from app.core.jobs.table import JobTable
+from app.core.queries import Queries
 from app.core.servers.able_servers import AbleServers
-from app.core.servers.state import FAILOVER_PAID, FAILOVER_RUNNING, RECHECK, ServerSettings, ServerState
+from app.core.servers.state import ServerSettings, ServerState
 from app.events import (
     Connected,
     Disconnected,
@@ -58,20 +59,14 @@ from app.events import (
     ServerName,
     Signal,
 )
-from app.ports import History
 from app.reasons import Reason
 from app.reasons.alerts import DiskFull
-from app.reasons.jobs import JobReason, NoProgress, PromptIdRepeated
+from app.reasons.jobs import JobReason, PromptIdRepeated
 from app.reasons.servers import NetworkReason
 
 Message: TypeAlias = FrameReceived | Connected | Disconnected | EffectResult
 
 NEVER = float("inf")
-
-DEAD = 10
-"""After this many times `JobRequest.silence`, the worker of the server may have died, and the note says so."""
-
-UNREADABLE = History("unreadable")
 
 DISK = Cause("disk")
 
@@ -110,6 +105,8 @@ class Reconciler:
         for name, settings in servers.items():
             self.servers[name].configure(settings)
         self._job_table = job_table
+        self._failover = Failover(job_table, self.servers, self.able)
+        self._queries = Queries(job_table, self.servers, self._failover)
         self._disk_is_full = False
         """Whether the disk was full for a result, and none has been saved since."""
 
@@ -143,11 +140,12 @@ class Reconciler:
 
     def query_failed(self, server: ServerName, reason: Reason, now: float) -> None:
         """Record that a query failed: the server counts as unreachable, and the next query may start."""
-        if server not in self.servers:
-            return
-        self._away(self.servers[server], reason, now)
-        self._fail_over(self.servers[server], now)
-        self._query_over(self.servers[server], now)
+        if server in self.servers:
+            self._queries.failed(server, reason, now)
+
+    def fail_over(self, now: float) -> None:
+        """Move what can be moved from servers that do not come back, because jobs may run elsewhere now."""
+        self._failover.move_all(now)
 
     def start_downloads(self, now: float) -> None:
         """Start the downloads that are due and have a lane; called after each batch of messages."""
@@ -171,13 +169,13 @@ class Reconciler:
                 self.servers[server].connected(now)
                 self._job_table.touch_server(server)
                 self._job_table.tally.connections[server] += 1
-                self._query(self.servers[server], now)
+                self._queries.ask(self.servers[server], now)
             case Disconnected(server=server, reason=reason):
                 server_state = self.servers[server]
                 server_state.reason, server_state.listening = reason, False
                 if server_state.power is not None and server_state.power.phase not in {"off", "starting"}:
                     # Nobody may wait for it, and yet it must be known whether it is on.
-                    self._query(server_state, now)
+                    self._queries.ask(server_state, now)
             case Tick():
                 self._tick(now)
             case CommandEnded():
@@ -185,11 +183,11 @@ class Reconciler:
                 pass
             case ServerQueried(effect=effect):
                 self._job_table.tally.catch_ups[effect.server] += 1
-                self._queried(self.servers[effect.server], message, now)
+                self._queries.succeeded(message, now)
             case Unreachable(effect=effect, reason=reason, histories=histories):
                 self._job_table.tally.failed_catch_ups[effect.server] += 1
                 for prompt in effect.asked.keys() & histories.keys():
-                    self._history_read(prompt, effect.asked[prompt], histories[prompt])
+                    self._queries.history_read(prompt, effect.asked[prompt], histories[prompt])
                 self.query_failed(effect.server, reason, now)
             case _:
                 self._answered(message, now)
@@ -219,7 +217,7 @@ class Reconciler:
         attempt = job.attempt
         if (leftover := job.leftover(event.prompt)) is not None:
             if isinstance(event, ExecutionEnded):
-                self._query(self.servers[leftover.server], now)
+                self._queries.ask(self.servers[leftover.server], now)
             return
         if attempt is None or not job.in_flight:
             return
@@ -260,21 +258,21 @@ class Reconciler:
                     job_table.cancel_prompt(job, attempt)
             case PromptRefused(reason=reason, certain=True):
                 attempt.never_ran = True
-                job_table.settle(job, State.FAILED, Failed(job=job.id, reason=reason))
+                job_table.settle(job, Failed(job=job.id, reason=reason))
             case PromptRefused(reason=reason, sent=sent):
                 job_table.answered(attempt)
                 attempt.never_ran = not sent
                 job.refusals += 1
                 job.notes = [reason]
-                self._query(server_state, now)
+                self._queries.ask(server_state, now)
             case SubmitUncertain(reason=reason, sent=sent):
                 job_table.answered(attempt)
                 attempt.never_ran = not sent
-                self._away(server_state, reason, now)
-                self._query(server_state, now)
+                self._failover.away(server_state, reason, now)
+                self._queries.ask(server_state, now)
             case HistoryRead(history=history):
                 if history is None:
-                    self._query(server_state, now)
+                    self._queries.ask(server_state, now)
                 else:
                     job_table.ended(job, history)
             case PromptCancelled(acknowledged=acknowledged):
@@ -318,11 +316,11 @@ class Reconciler:
                 job_table.released(job, attempt)
             case PromptRefused() | SubmitUncertain():
                 job_table.answered(attempt)
-                self._query(server_state, now)
+                self._queries.ask(server_state, now)
             case PromptCancelled(acknowledged=acknowledged):
                 self._cancel_answered(attempt, server_state, now, acknowledged=acknowledged)
             case HistoryRead():
-                self._query(server_state, now)
+                self._queries.ask(server_state, now)
             case EffectFailed(effect=effect):
                 if isinstance(effect, SubmitPrompt):
                     job_table.answered(attempt)
@@ -336,7 +334,7 @@ class Reconciler:
         """See whether the server dropped the prompt; at once only if it said so."""
         attempt.cancel_acknowledged = acknowledged
         if acknowledged:
-            self._query(server_state, now)
+            self._queries.ask(server_state, now)
         else:
             server_state.recheck(now + CANCEL_PAUSE)
 
@@ -359,7 +357,7 @@ class Reconciler:
             self._disk_full(effect.path)
         if job_table.downloads.failed(effect, now, counts=counts):
             if isinstance(answer.reason, NetworkReason):
-                self._query(server_state, now)
+                self._queries.ask(server_state, now)
             return
         job_table.downloads.done(effect)
         job_table.give_up(job, effect.file, answer.reason)
@@ -376,178 +374,13 @@ class Reconciler:
             self._disk_is_full = False
             self._job_table.alerts.append(Cleared(DISK))
 
-    def _query(self, server_state: ServerState, now: float) -> None:
-        """Query the server. Rule 3: this one mechanism serves every catch-up.
-
-        Only one query runs at a time; a request during a query starts another one after it.
-        """
-        if server_state.querying:
-            server_state.query_again = True
-            return
-        asked = {a.prompt: job.version for job, a in self._job_table.occupying(server_state.name) if not a.posting}
-        server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
-        server_state.recheck_at = NEVER
-        self._job_table.effects.append(QueryServer(server_state.name, asked))
-
-    def _query_over(self, server_state: ServerState, now: float) -> None:
-        server_state.querying = False
-        if server_state.query_again:
-            self._query(server_state, now)
-
-    def _queried(self, server_state: ServerState, seen: ServerQueried, now: float) -> None:
-        """Apply a query's result. Rule 4: a prompt in neither queue nor history was forgotten.
-
-        A result for another version of the job is stale and is ignored.
-        """
-        was_away = server_state.back()
-        for prompt, version in seen.effect.asked.items():
-            job = self._job_table.by_prompt.get(prompt)
-            if job is None:
-                continue
-            with self._job_table.contain(job, "a query's result for a job could not be handled"):
-                if (leftover := job.leftover(prompt)) is not None:
-                    self._apply_query_to_leftover(job, leftover, server_state, seen, now)
-                elif job.attempt is not None and job.version == version:
-                    self._apply_query(job, job.attempt, server_state, seen, now)
-        if was_away:
-            self._back(server_state, now)
-        self._query_over(server_state, now)
-
-    def _history_read(self, prompt: PromptId, version: int, history: History) -> None:
-        """Apply a history that was read although the server's queue cannot be."""
-        job = self._job_table.by_prompt.get(prompt)
-        if job is not None and job.attempt is not None and job.attempt.prompt == prompt and job.version == version:
-            with self._job_table.contain(job, "a history could not be handled"):
-                self._job_table.ended(job, history)
-
-    def _apply_query(
-        self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float
-    ) -> None:
-        """Apply a query's result to one job."""
-        prompt, pending = attempt.prompt, seen.queue.pending
-        if prompt in seen.queue.running:
-            if job.state < State.RUNNING:
-                server_state.learned(now)
-            self._job_table.running(job, server_state.name, now, "seen in the server's queue")
-            self._quiet(job, server_state, now)
-        elif prompt in pending:
-            self._job_table.queued(job, "seen in the server's queue")
-            before = pending[: pending.index(prompt)]
-            ahead = (*seen.queue.running, *before)
-            foreign = sum(other not in self._job_table.by_prompt for other in ahead)
-            if foreign != attempt.foreign:
-                attempt.foreign = foreign
-                self._job_table.touch(job)
-        elif (history := seen.histories.get(prompt)) is not None:
-            server_state.learned(now)
-            self._job_table.ended(job, history)
-        elif (failure := seen.failures.get(prompt)) is not None:
-            self._job_table.fail(job, failure)
-        elif prompt in seen.unread:
-            if not self._reads_again(attempt, server_state, now):
-                self._job_table.ended(job, UNREADABLE)
-        else:
-            self._job_table.gone(job, attempt)
-        if job.cancelling and job.in_flight and job.attempt and not job.attempt.cancel_acknowledged:
-            self._job_table.cancel_prompt(job, job.attempt)
-
-    def _apply_query_to_leftover(
-        self, job: Job, attempt: Attempt, server_state: ServerState, seen: ServerQueried, now: float
-    ) -> None:
-        """Apply a query's result to an attempt that was given up.
-
-        Rule 11: if its server comes back before another one was faster, the job continues with it.
-        """
-        job_table, prompt = self._job_table, attempt.prompt
-        history = seen.histories.get(prompt)
-        waits = job.terminal_update is None and job.state is State.ACCEPTED and not job.cancelling
-        if prompt in seen.queue.running or prompt in seen.queue.pending:
-            if waits and not server_state.leaving:
-                job_table.take_back(job, attempt)
-                self._apply_query(job, attempt, server_state, seen, now)
-            elif not attempt.cancel_acknowledged:
-                job_table.cancel_prompt(job, attempt)
-        elif history is not None:
-            undecided = job.terminal_update is None and job.history is None and not job.cancelling
-            dropped = server_state.leaving and history.outcome == "interrupted"
-            if (waits and not dropped) or (undecided and history.outcome == "success"):
-                job_table.take_back(job, attempt)
-                job_table.ended(job, history)
-            else:
-                job_table.released(job, attempt)
-        elif prompt not in seen.unread or not self._reads_again(attempt, server_state, now):
-            job_table.released(job, attempt)
-
-    def _reads_again(self, attempt: Attempt, server_state: ServerState, now: float) -> bool:
-        """Plan another reading of a history that could not be read; return False if it was read often enough."""
-        if attempt.unread == len(RECHECK):
-            return False
-        server_state.recheck(now + RECHECK[attempt.unread])
-        attempt.unread += 1
-        return True
-
-    def _quiet(self, job: Job, server_state: ServerState, now: float) -> None:
-        """Rule 7: tell the user about a long silence; it never ends a job that the server is still running."""
-        # A connection or a job that has just started may not have produced a frame yet.
-        quiet = now - max(server_state.last_frame_at, self._job_table.trackers[job.id].since)
-        if quiet >= job.request.silence:
-            # The note changes only once per `silence` seconds, not with every query.
-            length = quiet // job.request.silence * job.request.silence
-            note = NoProgress(server_state.name, length, stuck=quiet >= job.request.silence * DEAD)
-            self._job_table.tell(job, self._job_table.trackers[job.id].read(now, note))
-
-    def _away(self, server_state: ServerState, reason: Reason, now: float) -> None:
-        self._job_table.touch_server(server_state.name)
-        for _, attempt in self._job_table.occupying(server_state.name):
-            attempt.unread = 0
-        if server_state.unreachable(reason, now):
-            self._job_table.downloads.server_away(server_state.name)
-            self._update_running(server_state, now)
-
-    def _back(self, server_state: ServerState, now: float) -> None:
-        """Continue what waited for this server, here and at servers that are away."""
-        self._job_table.touch_server(server_state.name)
-        self._job_table.downloads.server_back(server_state.name)
-        self._update_running(server_state, now)
-        for other in self.servers.values():
-            self._fail_over(other, now)
-
-    def _update_running(self, server_state: ServerState, now: float) -> None:
-        """Queue an update for each running job that says whether its server is away."""
-        for job, _ in self._job_table.in_flight(server_state.name):
-            if (tracker := self._job_table.trackers.get(job.id)) is not None:
-                self._job_table.tell(job, tracker.read(now, server_state.offline_note))
-
-    def _fail_over(self, server_state: ServerState, now: float) -> None:
-        """Rule 11: move the jobs of a server that does not come back to others that can run them."""
-        away = now - server_state.away_since
-        if server_state.reachable or away < server_state.failover_after:
-            return
-        running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
-        for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
-            patience = server_state.failover_after if job.state < State.RUNNING else running
-            if job.may_cost_again:
-                # It cannot go elsewhere, and what was paid for may still arrive.
-                patience = FAILOVER_PAID
-            others = (self.servers[other] for other in self.able.of(job.request) if other != name)
-            is_over = job.may_cost_again or any(other.takes_jobs for other in others)
-            if attempt.posting or job.cancelling or away < patience or not is_over:
-                continue
-            with self._job_table.contain(job, "a job could not be moved to another server"):
-                self._job_table.move_on(job, f"{name} did not come back within {patience:.0f} s")
-
-    def fail_over(self, now: float) -> None:
-        """Move what can be moved from servers that do not come back, because jobs may run elsewhere now."""
-        for server_state in self.servers.values():
-            self._fail_over(server_state, now)
-
     def _tick(self, now: float) -> None:
         """Rule 5: query servers that are silent, and reconnect websockets that no longer deliver frames."""
         for server_state in self.servers.values():
             if server_state.deaf(now):
                 self._job_table.effects.append(Reconnect(server_state.name))
             if now >= server_state.query_due() and self._watched(server_state):
-                self._query(server_state, now)
+                self._queries.ask(server_state, now)
         for job_id in [job_id for job_id, deadline in self._job_table.cancel_deadlines.items() if now >= deadline]:
             job = self._job_table.jobs[job_id]
             with self._job_table.contain(job, "a job could not be cancelled"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -24,21 +24,29 @@ from app.core.servers.able_servers import Offered
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
-from app.discord.gateway.arrivals import Arrivals
-from app.discord.gateway.bot import Bot, check_token
-from app.discord.gateway.guild_reader import GuildReader
-from app.discord.gateway.handlers import InteractionHandlers
+from app.discord.gateway.bot import Bot, bot_id, check_token
+from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
+from app.discord.gateway.guilds.names import DiscordNames
+from app.discord.gateway.guilds.reader import GuildReader
+from app.discord.gateway.guilds.roles import GuildRoles
+from app.discord.gateway.guilds.visibility import GuildVisibility
+from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
-from app.discord.gateway.rest import RestSender
-from app.discord.gateway.roles import GuildRoles
-from app.discord.gateway.visibility import GuildVisibility
+from app.discord.gateway.rest.client import RestSender
+from app.discord.message_ref import is_private, is_spoiler
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.drafts import Drafts
+from app.discord.requests.job_actions import JobActions
+from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.moderator_commands import ModeratorCommands
 from app.discord.requests.offer_pages import OfferPages
+from app.discord.requests.page_actions import DiscordPageActions
 from app.discord.requests.responder import Responder
 from app.discord.requests.welcome import Welcome
 from app.discord.traffic import Traffic
@@ -47,22 +55,28 @@ from app.discord.user_request import UserRequest
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.media_worker.client import MediaClient
+from app.media_worker.mark import marked
 from app.node_cache import NodeCache
 from app.ports import Comfy
 from app.retention.files import delete_results
 from app.service.allowances import Allowances
 from app.service.catalog import LOOK, Catalog, OfferRules
 from app.service.choices import Choices
+from app.service.gallery_filler import GalleryFiller
 from app.service.job_factory import JobFactory
 from app.service.moderation import Moderation
 from app.service.notifications import Notifications
+from app.service.page_access import PageAccess
+from app.service.page_frontend import PageFrontend
 from app.service.presets import available
 from app.service.server_monitor import ServerMonitor
 from app.service.speeds import Speeds
 from app.service.task_models import TaskModels, model_slot
 from app.service.task_requests import TaskPlanner
+from app.service.thumbnails import ThumbnailActor, Thumbnails
 from app.service.variations import Variations
 from app.texts.answers import OFFLINE
+from app.texts.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -94,8 +108,15 @@ FIRST_CALL = 1.0
 class DiscordApp:
     """Runs the Discord frontend, from connecting to the last goodbye message."""
 
-    def __init__(self, config: Config, job_history: JobHistory, alerts: Alerts | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        job_history: JobHistory,
+        alerts: Alerts | None = None,
+        page: PageAccess | None = None,
+    ) -> None:
         self._config = config
+        self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
         self._limits, self._budget, self._pays = config.limits, _budget(config), config.pays
@@ -103,6 +124,10 @@ class DiscordApp:
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
         self.traffic = Traffic()
+        self.page_frontend: PageFrontend | None = None
+        """What the page needs of Discord; None while the bot does not run."""
+        self.page_opened = anyio.Event()
+        """Set when that is there for the first time."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -215,6 +240,7 @@ class DiscordApp:
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
             )
+            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
@@ -227,7 +253,9 @@ class DiscordApp:
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
+                list_thumbnails=ListThumbnails(tasks, thumbnails),
                 possible_changes=variations.possible,
+                hide=job_history.hide_from_gallery,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -242,8 +270,10 @@ class DiscordApp:
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
             guild_roles = GuildRoles(sender)
             allowances = self._allowances = Allowances(self._limits, guild_roles.positions, moderation, self._budget)
-            visibility = GuildVisibility(tasks, GuildReader(sender))
+            visibility = GuildVisibility(tasks, GuildReader(sender), bot=bot_id(config.discord_token))
+            own = {name: does for name, does in BUILT_IN.items() if name != PAGE or self._page is not None}
             offer_pages = OfferPages(
+                built_in=own,
                 job_history=job_history,
                 catalog=catalog,
                 choices=choices,
@@ -267,8 +297,25 @@ class DiscordApp:
                 visibility=visibility,
                 notifications=notifications,
                 started=lambda: [name for name, server in configured.items() if server.power is not None],
+                page=self._page,
+            )
+            guarded = frozenset(config.discord.guarded)
+            drafts, starter = Drafts(job_history), JobStarter(catalog, allowances, live_messages)
+            actions = JobActions(
+                registry=registry,
+                job_history=job_history,
+                catalog=catalog,
+                job_factory=job_factory,
+                choices=choices,
+                drafts=drafts,
+                guarded=guarded,
+                living=live_messages.living,
+                delete_results=partial(to_thread.run_sync, delete_results),
             )
             dispatcher = RequestDispatcher(
+                actions=actions,
+                starter=starter,
+                drafts=drafts,
                 registry=registry,
                 job_history=job_history,
                 catalog=catalog,
@@ -280,10 +327,20 @@ class DiscordApp:
                 responder=responder,
                 builtin_commands=builtin_commands,
                 moderator_commands=ModeratorCommands(moderation=moderation, allowances=allowances, responder=responder),
-                guarded=frozenset(config.discord.guarded),
+                guarded=guarded,
                 server_names=server_names,
-                delete_results=partial(to_thread.run_sync, delete_results),
                 picture_seconds=speeds.seconds,
+            )
+            page_actions = DiscordPageActions(
+                tasks=tasks,
+                actions=actions,
+                starter=starter,
+                standings=visibility,
+                catalog=catalog,
+                choices=choices,
+                variations=variations,
+                live_messages=live_messages,
+                responder=responder,
             )
             handlers = InteractionHandlers(
                 dispatcher,
@@ -301,7 +358,16 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals)
+
+            async def hide(messages: Sequence[str]) -> None:
+                for message in messages:
+                    if (job := await job_history.shown_as(message)) is not None:
+                        await job_history.hide_from_gallery(job)
+
+            deletions = Deletions(into_core, hide) if config.page.enabled else None
+            bot = self._bot = Bot(
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
+            )
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
@@ -310,12 +376,25 @@ class DiscordApp:
             async def say_opened() -> None:
                 self.opened.set()
 
+            self.page_frontend = PageFrontend(
+                visibility=visibility,
+                titles=catalog.title,
+                server_names=server_names,
+                is_spoiler=is_spoiler,
+                names=DiscordNames(tasks, sender),
+                actions=page_actions,
+                mark=marked if config.discord.mark_results else None,
+            )
+            self.page_opened.set()
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows
             run = partial(bot.run, registered, partial(into_core, follow_jobs), partial(into_core, say_opened))
             tasks.start_soon(into_asyncio, run, name="discord")
             tasks.start_soon(OperatorActor(job_history, registry, live_messages.begin_again).run, name="operator")
+            if config.page.enabled:
+                tasks.start_soon(GalleryFiller(job_history, is_private).run, name="gallery")
+                tasks.start_soon(ThumbnailActor(job_history, thumbnails).run, name="thumbnails of the gallery")
 
             async def watch() -> None:
                 await self.opened.wait()
@@ -342,6 +421,7 @@ class DiscordApp:
             tasks.start_soon(_watch_folder, catalog, server_monitor, registry, name="workflows")
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
+            self.page_frontend = None
             await live_messages.say_goodbye()
             tasks.cancel_scope.cancel()
 

@@ -20,7 +20,8 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version did not record it. `notifying` is when its owner was first to be notified of the result, 0 if never.
     `notice` is the channel and the id of the message that did so: a notification, or the result itself if it is a new
     direct message. `outside` says that the bot has no access there, but for the token of the interaction: see
-    `app.discord.user_request.Caller`.
+    `app.discord.user_request.Caller`. `from_page` says that it was asked for on the page: the bot posts the message by
+    itself, so the message names who asked.
     """
 
     channel: str
@@ -37,6 +38,7 @@ class MessageRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notifying: float = 0.0
     notice: tuple[str, str] | None = None
     outside: bool = False
+    from_page: bool = False
 
     @property
     def continuations(self) -> list[tuple[str, str]]:
@@ -85,3 +87,15 @@ def read(stored: str) -> MessageRef | None:
         return msgspec.json.decode(stored, type=MessageRef) if stored else None
     except msgspec.MsgspecError:
         return None
+
+
+def is_spoiler(stored: str) -> bool:
+    """Whether the message hides its files until somebody clicks on them."""
+    place = read(stored)
+    return place is not None and place.spoiler
+
+
+def is_private(stored: str, channel: str) -> bool:
+    """Whether a message is not to be seen in this channel: somebody deleted it, or it is in a thread or elsewhere."""
+    place = read(stored)
+    return place is not None and (place.deleted or place.channel != channel)

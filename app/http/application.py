@@ -40,9 +40,11 @@ class BodyLimit:
 class Application:
     """Answers requests by `routes`. Whatever a route raises is logged, and concerns only the one who asked."""
 
-    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()) -> None:
         self._app = Starlette(
-            routes=routes, middleware=[Middleware(BodyLimit)], exception_handlers={Exception: _answer_failure}
+            routes=routes,
+            middleware=[*middleware, Middleware(BodyLimit)],
+            exception_handlers={Exception: _answer_failure},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from msgspec import Struct
@@ -13,6 +13,9 @@ from app.config.settings import Server
 from app.core.work import Work
 from app.events import ServerName
 from app.histogram import Histogram
+
+if TYPE_CHECKING:
+    from app.http.page.parts import PageParts
 
 
 class JournalSource(Protocol):
@@ -77,10 +80,14 @@ class DiscordSource(Protocol):
 
 
 class Sources(Struct):
-    """The parts of the bot that are open; None is not open yet. `draining` is set when no new job is submitted."""
+    """The parts of the bot that are open; None is not open yet. `draining` is set when no new job is submitted.
+
+    `page` is what the web page shows and does.
+    """
 
     journal: JournalSource | None = None
     discord: DiscordSource | None = None
     work: Work | None = None
     configured: Mapping[ServerName, Server] = {}
     draining: anyio.Event | None = None
+    page: PageParts | None = None

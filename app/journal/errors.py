@@ -18,6 +18,9 @@ MAYBE_FULL = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 """What SQLite reports for a full disk if it is not a plain write that fails: an exhausted quota, no room for the
 shared memory file of the WAL, or no room to create a file."""
 
+NO_SEARCH = "no such module: fts5"
+"""SQLite's message where it was built without full-text search."""
+
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 PROBE = 256 * 1024
@@ -36,6 +39,10 @@ def translate(path: Path, error: sqlite3.Error | OSError) -> JournalError:
         return JournalError(f"The journal {path} cannot be written ({reason}): look at its path and its permissions.")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return damaged(path, error)
+    if str(error) == NO_SEARCH:
+        return JournalError(
+            f"The journal {path} needs SQLite with FTS5, which this Python lacks: use the Python of python.org or uv."
+        )
     return JournalError(f"The journal {path} cannot be used: {error}.")
 
 

@@ -157,6 +157,34 @@ MIGRATIONS = (
         PRIMARY KEY (kind, subject)
     ) STRICT;
     """,
+    """
+    CREATE TABLE gallery (
+        number INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,
+        guild TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        workflow TEXT NOT NULL,
+        model TEXT NOT NULL,
+        ended REAL NOT NULL,
+        hidden INTEGER NOT NULL DEFAULT 0,
+        width INTEGER,
+        height INTEGER,
+        shown TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX gallery_by_message ON gallery (shown) WHERE shown <> '';
+    CREATE INDEX gallery_by_owner ON gallery (owner, number);
+    CREATE INDEX gallery_without_thumbnail ON gallery (number) WHERE width IS NULL;
+    CREATE VIRTUAL TABLE gallery_prompts USING fts5 (prompt, tokenize = "unicode61 remove_diacritics 2");
+    CREATE TRIGGER gallery_follows_jobs AFTER DELETE ON jobs BEGIN
+        DELETE FROM gallery WHERE number = old.number;
+        DELETE FROM gallery_prompts WHERE rowid = old.number;
+    END;
+    -- Jobs with lower numbers are not in the gallery yet.
+    CREATE TABLE gallery_filled (
+        number INTEGER PRIMARY KEY
+    ) STRICT;
+    INSERT INTO gallery_filled (number) SELECT ifnull(max(number), 0) + 1 FROM jobs;
+    """,
 )
 """A released migration is never changed; a new version is a new entry. Times are seconds since 1970."""
 

@@ -7,29 +7,28 @@ the whole table of jobs, of transitions or of runs; a test checks the query plan
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app.boundary import log_failure
+from app.core.gallery import Audience, GalleryOrigin, GalleryQuery, GalleryRow, Unmade
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Entry, Job, OperatorRequest, Transition, TransitionRow
 from app.core.journal_port import MOST_RUNS, DrainedServer, JobPage, KeptAbout, RecordDamaged
 from app.core.servers.power import OnPeriod
 from app.events import JobId
-from app.journal import serialization
+from app.journal import gallery_tables, serialization
 from app.journal.errors import translate
+from app.journal.gallery_tables import LAST_NUMBER
 from app.journal.serialization import UNREADABLE
 from app.ports import Json
 from app.reasons.jobs import InternalError
 
 MOST_PERIODS = 1_000
 """Times for which servers were on that are read: a day of ten servers that are each started every 15 minutes."""
-
-LAST_NUMBER = 2**63 - 1
-"""The highest number that a job can have."""
 
 LAST_LETTER = "\U0010ffff"
 """The highest code point: every text that begins with a prefix sorts before the prefix followed by this character."""
@@ -203,6 +202,75 @@ class Reader:
     def is_known(self, job: str) -> bool:
         """Whether there is a job with this id, whoever asked for it."""
         return bool(self._rows("SELECT 1 FROM jobs WHERE id = ?", job))
+
+    def gallery(
+        self, query: GalleryQuery, audience: Audience, before: int | None, limit: int, after: int | None = None
+    ) -> list[GalleryRow]:
+        """See `app.core.gallery.GalleryRecords`. An entry whose record is damaged has no files."""
+        statement, values = gallery_tables.page(query, audience, before, limit, after)
+        return self._gallery_rows(statement, values)
+
+    def gallery_row(self, job: JobId) -> GalleryRow | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        rows = self._gallery_rows(*gallery_tables.entry(job)) if encodable(job) else []
+        return rows[0] if rows else None
+
+    def shown_as(self, receipt: str) -> JobId | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        rows = self._rows(gallery_tables.SHOWN_AS, receipt) if encodable(receipt) else []
+        return JobId(rows[0][0]) if rows else None
+
+    def gallery_origins(self, audience: Audience, limit: int) -> list[GalleryOrigin]:
+        """See `app.core.gallery.GalleryRecords`."""
+        statement, values = gallery_tables.origins(audience, limit)
+        return [gallery_tables.read_origin(row) for row in dict.fromkeys(self._rows(statement, *values))]
+
+    def gallery_backlog(self, limit: int, is_public: Callable[[Job], bool]) -> gallery_tables.Backlog | None:
+        """The entries of the next jobs of an earlier version, newest first; None if all were looked at."""
+        rows = self._rows(
+            "SELECT number, id, state, lead, changed, wish, record FROM jobs"
+            " WHERE number < (SELECT number FROM gallery_filled) ORDER BY number DESC LIMIT ?",
+            limit,
+        )
+        entries = [
+            self._entry_of(job_id, request, record, changed, is_public)
+            for _, job_id, state, lead, changed, request, record in reversed(rows)
+            if state in {"finished", "delivered"} and not lead
+        ]
+        return gallery_tables.Backlog(tuple(filter(None, entries)), rows[-1][0]) if rows else None
+
+    def without_thumbnails(self) -> Unmade | None:
+        """The newest entry for which nobody has tried to make thumbnails; None if there is none."""
+        rows = self._rows(gallery_tables.UNMADE)
+        return Unmade(JobId(rows[0][0]), self._result(*rows[0]).files) if rows else None
+
+    def _gallery_rows(self, statement: str, values: Sequence[object]) -> list[GalleryRow]:
+        rows = self._rows(statement, *values)
+        return [gallery_tables.read_row(row, self._result(row[1], row[-1])) for row in rows]
+
+    def _result(self, job_id: str, record: bytes) -> gallery_tables.Result:
+        """Where a result is shown and its files; nothing of both if the record is damaged."""
+        try:
+            return gallery_tables.read_result(record)
+        except UNREADABLE as error:
+            self._report(job_id, error)
+            return gallery_tables.Result()
+
+    def _entry_of(
+        self,
+        job_id: str,
+        request: bytes,
+        record: bytes,
+        ended: float,
+        is_public: Callable[[Job], bool] | None = None,
+    ) -> gallery_tables.NewEntry | None:
+        """The entry of the gallery for a stored job; None if it is none, or if its record is damaged."""
+        try:
+            job = serialization.decode(request, record)
+        except UNREADABLE as error:
+            self._report(job_id, error)
+            return None
+        return gallery_tables.entry_of(job, ended, public=is_public is None or is_public(job))
 
     def _count(self, source: str, value: str) -> int:
         return self._rows(f"SELECT count(*) FROM {source}", value)[0][0]  # noqa: S608  constant

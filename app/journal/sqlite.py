@@ -23,6 +23,7 @@ from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
 from app.core.drafts import StoredDraft
+from app.core.gallery import Audience, GalleryOrigin, GalleryQuery, GalleryRow, Unmade
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, OperatorRequest, State, Transition, TransitionRow
 from app.core.journal_port import (
@@ -133,6 +134,8 @@ class SqliteJournal:
         # Each of the two connections may be used by one thread at a time.
         self._writing = anyio.Lock()
         self._reading = anyio.Lock()
+        self._grown = anyio.Event()
+        """Set once an entry was added to the gallery; replaced by another one then."""
         self._inbox: MemoryObjectSendStream[_Batch]
         self._batches: MemoryObjectReceiveStream[_Batch]
         self._inbox, self._batches = anyio.create_memory_object_stream[_Batch](WAITING)
@@ -145,6 +148,7 @@ class SqliteJournal:
                 await self._write([batch, *(self._batches.receive_nowait() for _ in gathered)])
 
     async def _write(self, batches: list[_Batch]) -> None:
+        additions = self._store.gallery_additions
         try:
             records = [(batch.jobs, batch.transitions) for batch in batches]
             runs = [run for batch in batches for run in batch.runs]
@@ -160,6 +164,8 @@ class SqliteJournal:
         else:
             for batch, jobs in zip(batches, refused, strict=True):
                 batch.error = UnwritableRecords(jobs) if jobs else None
+            if self._store.gallery_additions != additions:
+                self._grow()
         for batch in batches:
             batch.over.set()
 
@@ -310,6 +316,56 @@ class SqliteJournal:
         """See `app.core.journal_port.JobHistory`."""
         return await self._patiently(self._write_once, partial(self._store.say_once, notice, subject))
 
+    async def gallery(
+        self,
+        query: GalleryQuery,
+        audience: Audience,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int,
+    ) -> Sequence[GalleryRow]:
+        """See `app.core.gallery.GalleryRecords`."""
+        return await self._read(self._store.gallery, query, audience, before, limit, after)
+
+    async def gallery_row(self, job: JobId) -> GalleryRow | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        return await self._read(self._store.gallery_row, job)
+
+    async def shown_as(self, receipt: str) -> JobId | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        return await self._read(self._store.shown_as, receipt)
+
+    async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:
+        """See `app.core.gallery.GalleryRecords`."""
+        return await self._read(self._store.gallery_origins, audience, limit)
+
+    async def hide_from_gallery(self, job: JobId, *, everybody: bool = False) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        await self._patiently(self._write_once, partial(self._store.hide_from_gallery, job, everybody=everybody))
+
+    async def fill_gallery(self, limit: int, is_public: Callable[[Job], bool]) -> bool:
+        """See `app.core.gallery.GalleryRecords`."""
+        backlog = await self._read(self._store.gallery_backlog, limit, is_public)
+        if backlog is None:
+            return False
+        await self._patiently(self._write_once, self._store.add_to_gallery, backlog)
+        if backlog.entries:
+            self._grow()
+        return True
+
+    async def next_without_thumbnails(self) -> Unmade:
+        """See `app.core.gallery.GalleryRecords`."""
+        while True:
+            grown = self._grown
+            if (unmade := await self._read(self._store.without_thumbnails)) is not None:
+                return unmade
+            await grown.wait()
+
+    async def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        await self._patiently(self._write_once, self._store.keep_dimensions, job, width, height)
+
     async def decisions(self) -> Decisions:
         """See `app.core.journal_port.JobHistory`."""
         return await _wait_out(self._pauses, self._alerts, self._read_once, self._store.decisions)
@@ -325,6 +381,10 @@ class SqliteJournal:
     async def give_back(self, pages: int) -> bool:
         """See `app.core.journal_port.OldJobs`."""
         return await self._patiently(self._write_once, self._store.give_back, pages)
+
+    def _grow(self) -> None:
+        self._grown.set()
+        self._grown = anyio.Event()
 
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         async with self._writing:

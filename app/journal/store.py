@@ -23,7 +23,7 @@ from app.core.limits.usage import DAY, Origin, Use
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
-from app.journal import serialization
+from app.journal import gallery_tables, serialization
 from app.journal.errors import damaged, gone, translate
 from app.journal.lock import exclusive
 from app.journal.migrations import NEWEST, migrate, version_of
@@ -86,6 +86,10 @@ class Store(Reader):
         self._database = database
         self._clock = clock
         self._file = file
+        self.gallery_additions = 0
+        """How many results were added to the gallery because their jobs ended."""
+        self._unmerged: int | None = 0
+        """Pages of the index of prompts that are to be written anew, because jobs were removed; None if all are."""
 
     def write(
         self,
@@ -102,11 +106,17 @@ class Store(Reader):
         rows: list[tuple[object, ...]] = []
         lines: list[tuple[object, ...]] = []
         payments: list[tuple[object, ...]] = []
+        entries: list[gallery_tables.NewEntry] = []
         refused: list[dict[JobId, Exception]] = []
         for jobs, transitions in batches:
             batch_rows, batch_lines, batch_refused = _encode(jobs, transitions, now)
             payments += [
                 (job.id, now, job.request.owner, job.spent) for job in jobs if job.spent and job.id not in batch_refused
+            ]
+            entries += [
+                entry
+                for job in jobs
+                if job.id not in batch_refused and (entry := gallery_tables.entry_of(job, now)) is not None
             ]
             rows += batch_rows
             lines += batch_lines
@@ -136,6 +146,8 @@ class Store(Reader):
                 )
             if sums := _served_rows(served, now):
                 self._write_served(sums, now)
+            gallery_tables.add(self._database, entries)
+        self.gallery_additions += len(entries)
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
             log_failure(error, "a measured run could not be recorded", job=run.job)
@@ -209,12 +221,15 @@ class Store(Reader):
             )
 
     def _delete_jobs(self, jobs: Sequence[tuple[int, str]]) -> None:
-        """Delete jobs, by number and id, with their transitions."""
+        """Delete jobs, by number and id, with their transitions; a trigger deletes their entries of the gallery."""
         self._database.executemany("DELETE FROM transitions WHERE job = ?", [(job_id,) for _, job_id in jobs])
         self._database.executemany("DELETE FROM jobs WHERE number = ?", [(number,) for number, _ in jobs])
+        self._unmerged = None if jobs else self._unmerged
 
     def give_back(self, pages: int) -> bool:
         """See `app.core.journal_port.OldJobs`. A file of an earlier version only uses its free pages again."""
+        if self._merge_prompts():
+            return True
         mode, free, whole = (
             self._database.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("auto_vacuum", "freelist_count", "page_count")
@@ -226,6 +241,42 @@ class Store(Reader):
         # What was removed is also in the log of writes, until that begins anew.
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return False
+
+    def _merge_prompts(self) -> bool:
+        """Remove the words of removed prompts from a part of their index; False if there are none."""
+        left = self._unmerged
+        if left is None:
+            pages: tuple[int] = self._database.execute("SELECT count(*) FROM gallery_prompts_data").fetchone()
+            left = pages[0]
+        if left <= 0:
+            return False
+        with self._transaction():
+            more = gallery_tables.merge_prompts(self._database)
+        # New prompts come meanwhile, so this must not wait until there is nothing left to merge.
+        self._unmerged = left - gallery_tables.MERGED_AT_ONCE if more else 0
+        return True
+
+    def hide_from_gallery(self, job: JobId, *, everybody: bool) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        with self._transaction():
+            row = self._database.execute("SELECT wish, record, changed FROM jobs WHERE id = ?", (job,)).fetchone()
+            if row is not None and (entry := self._entry_of(job, *row)) is not None:
+                gallery_tables.add(self._database, [entry])
+            gallery_tables.hide(self._database, job, everybody=everybody)
+
+    def add_to_gallery(self, backlog: gallery_tables.Backlog) -> None:
+        """Add entries of an earlier version, and remember which jobs were looked at."""
+        with self._transaction():
+            gallery_tables.add(self._database, backlog.entries)
+            self._database.execute("UPDATE gallery_filled SET number = ?", (backlog.position,))
+
+    def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE gallery SET width = ?, height = ? WHERE number = (SELECT number FROM jobs WHERE id = ?)",
+                (width, height, job),
+            )
 
     def _write_served(self, rows: Sequence[tuple[object, ...]], now: float) -> None:
         """Keep these served seconds, and delete those that are too old to be read."""

@@ -15,13 +15,15 @@ from anyio.abc import ByteReceiveStream, Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
-from app.media_worker.limits import PICTURES, VIDEOS, Limits
+from app.media_worker.limits import PICTURES, THUMBNAILS, VIDEOS, Limits
 from app.media_worker.protocol import (
     HEADER,
     Compress,
     Compressed,
+    Dimensions,
     Kind,
     Lane,
+    MakeThumbnail,
     Normalise,
     Normalised,
     ProtocolError,
@@ -30,6 +32,7 @@ from app.media_worker.protocol import (
     Refused,
     Reply,
     Request,
+    ThumbnailMade,
     decode_reply,
     frame,
     length_of,
@@ -42,7 +45,8 @@ from app.reasons.jobs import log_fields
 logger = structlog.stdlib.get_logger(__name__)
 
 PROCESSES = 2
-"""Processes for pictures: one for a large picture, one that stays free for small ones. Videos have a third."""
+"""Processes for pictures: one for a large picture, one that stays free for small ones. Videos have a third, and
+thumbnails a fourth."""
 
 IDLE = 30.0
 """Seconds without a request after which a process is stopped; starting a new one takes a tenth of a second."""
@@ -58,6 +62,10 @@ LOGGED = 4096
 
 PICTURE_LANES: frozenset[Lane] = frozenset({"light", "heavy"})
 VIDEO_LANES: frozenset[Lane] = frozenset({"video"})
+THUMBNAIL_LANES: frozenset[Lane] = frozenset({"thumbnail"})
+
+NOBODY = ""
+"""Whose requests thumbnails are, so that they change no person's turn."""
 
 BOOT = """
 import runpy, sys
@@ -101,12 +109,20 @@ class _Ticket:
 class MediaClient:
     """Owns the processes. `run` serves requests; earlier requests wait for it, and after its end they are refused.
 
-    `pictures` and `videos` limit what the processes may use; they stop after `idle` seconds without a request.
+    `pictures`, `videos` and `thumbnails` limit what the processes may use; they stop after `idle` seconds without a
+    request.
     """
 
-    def __init__(self, pictures: Limits = PICTURES, videos: Limits = VIDEOS, idle: float = IDLE) -> None:
+    def __init__(
+        self,
+        pictures: Limits = PICTURES,
+        videos: Limits = VIDEOS,
+        idle: float = IDLE,
+        thumbnails: Limits = THUMBNAILS,
+    ) -> None:
         self._pictures = pictures
         self._videos = videos
+        self._thumbnails = thumbnails
         self._idle = idle
         self._queue: FairQueue[_Ticket] = FairQueue()
         self._changed = anyio.Condition()
@@ -122,6 +138,7 @@ class MediaClient:
                 for number in range(PROCESSES):
                     tasks.start_soon(self._serve, PICTURE_LANES, self._pictures, name=f"media {number}")
                 tasks.start_soon(self._serve, VIDEO_LANES, self._videos, name="media video")
+                tasks.start_soon(self._serve, THUMBNAIL_LANES, self._thumbnails, name="media thumbnails")
                 task_status.started()
         finally:
             self._closed = True
@@ -157,6 +174,15 @@ class MediaClient:
         match await self._ask(request, person):
             case Compressed() as compressed:
                 return compressed
+            case reply:
+                raise Refusal(_reason(reply))
+
+    async def thumbnail(self, source: Path, target: Path, *, mark_results: bool = False) -> Dimensions:
+        """Write a small WebP of a result to `target`; return its width and height. Raises `Refusal`."""
+        request = MakeThumbnail(source=path_to_bytes(source), target=path_to_bytes(target), mark_results=mark_results)
+        match await self._ask(request, NOBODY):
+            case ThumbnailMade(dimensions=dimensions):
+                return dimensions
             case reply:
                 raise Refusal(_reason(reply))
 
@@ -281,7 +307,7 @@ def _reason(reply: Reply) -> FileReason:
 async def _start(lanes: frozenset[Lane]) -> Process:
     """A process with an empty environment. Raises `OSError`."""
     path = "\n".join(map(os.path.abspath, sys.path))
-    which = ("video",) if lanes == VIDEO_LANES else ()
+    which = () if lanes == PICTURE_LANES else tuple(lanes)
     # Isolated and without site: it imports packages from the bot's path and from nowhere else.
     return await anyio.open_process(
         [sys.executable, "-I", "-S", "-c", BOOT, path, *which], env=_environment(), start_new_session=True

@@ -28,11 +28,13 @@ LIGHT_PIXELS = 4_000_000
 
 class Limits(Struct, frozen=True):
     """What one process may use: `memory` in bytes of address space, `cpu` in seconds a request, `deadline` in seconds
-    of real time a request."""
+    of real time a request. `niceness` is how far behind others it is when they need the same core."""
 
     memory: int
     cpu: int
     deadline: float
+    niceness: int = 5
+    """The bot answers people within milliseconds, so it has priority."""
 
 
 PICTURES = Limits(memory=390 * 2**20, cpu=60, deadline=120.0)
@@ -41,20 +43,20 @@ PICTURES = Limits(memory=390 * 2**20, cpu=60, deadline=120.0)
 VIDEOS = Limits(memory=1_000_000_000, cpu=1800, deadline=900.0)
 """H.264 at 1080p with few threads takes 300 to 600 MB of address space. The journal keeps the result meanwhile."""
 
+THUMBNAILS = Limits(memory=VIDEOS.memory, cpu=60, deadline=120.0, niceness=15)
+"""Of pictures and of the first frames of videos, behind everything for which somebody waits."""
+
 MOST_OPEN_FILES = 32
 """Three pipes, a source and a target, and some while modules are imported."""
 
 LARGEST_FILE = 256 * 2**20
 """Bytes that a process may write into one file: a PNG of 40 megapixels of noise has 160 MB."""
 
-NICENESS = 5
-"""The bot answers people within milliseconds, so it has priority when both need the same core."""
-
 
 def limit_process(limits: Limits) -> None:
     """Limit the current process. Limits that the system does not support are skipped."""
     with suppress(OSError, AttributeError):
-        os.nice(NICENESS)
+        os.nice(limits.niceness)
     with suppress(OSError):
         # If memory runs out anyway, Linux kills this process rather than the bot.
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

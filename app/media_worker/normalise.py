@@ -207,12 +207,12 @@ def _normalise_picture(source: Path, target: Path, lane: Lane) -> None:
             raise Refusal(FileAnimated())
         if lane == "light" and opened.width * opened.height > LIGHT_PIXELS:
             raise Redirection("heavy")
-        picture = _plain(opened)
+        picture = plain(opened)
         with target.open("wb") as file:
             picture.save(file, "PNG", compress_level=1)
 
 
-def _plain(picture: Image.Image) -> Image.Image:
+def plain(picture: Image.Image) -> Image.Image:
     """Upright, in sRGB, RGB or RGBA, without metadata; at most two copies exist at any time."""
     picture.load()
     try:

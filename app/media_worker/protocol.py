@@ -31,8 +31,9 @@ Side: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
 Dimensions: TypeAlias = tuple[Side, Side]
 """Width and height in pixels, as a file states them."""
 
-Lane: TypeAlias = Literal["light", "heavy", "video"]
-"""Where a request runs: quick ones, ones that take seconds, and ones that need the budget of videos."""
+Lane: TypeAlias = Literal["light", "heavy", "video", "thumbnail"]
+"""Where a request runs: quick ones, ones that take seconds, ones that need the budget of videos, and thumbnails, for
+which nobody waits."""
 
 
 class Normalise(Struct, frozen=True, tag=True, kw_only=True):
@@ -58,6 +59,15 @@ class Compress(Struct, frozen=True, tag=True, kw_only=True):
     lane: Lane = "light"
 
 
+class MakeThumbnail(Struct, frozen=True, tag=True, kw_only=True):
+    """Asks for a small WebP of a result, with the mark of `app.media_worker.mark` if `mark_results`."""
+
+    source: bytes
+    target: bytes
+    mark_results: bool = False
+    lane: Lane = "thumbnail"
+
+
 class Normalised(Struct, frozen=True, tag=True):
     """The plain file is at `target`; `suffix` fits its format, such as ".png"."""
 
@@ -80,6 +90,12 @@ class Compressed(Struct, frozen=True, tag=True, kw_only=True):
     dimensions: Dimensions | None = None
 
 
+class ThumbnailMade(Struct, frozen=True, tag=True):
+    """The thumbnail is at `target`, with these dimensions."""
+
+    dimensions: Dimensions
+
+
 class Refused(Struct, frozen=True, tag=True):
     """The file cannot be used, and why."""
 
@@ -92,8 +108,8 @@ class Redirected(Struct, frozen=True, tag=True):
     lane: Lane
 
 
-Request: TypeAlias = Normalise | Compress
-Reply: TypeAlias = Normalised | Compressed | Refused | Redirected
+Request: TypeAlias = Normalise | Compress | MakeThumbnail
+Reply: TypeAlias = Normalised | Compressed | ThumbnailMade | Refused | Redirected
 
 _REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

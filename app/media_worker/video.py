@@ -1,4 +1,4 @@
-"""Re-encodes videos that are too large for Discord as H.264 and AAC in an MP4, one frame at a time.
+"""Re-encodes videos that are too large for Discord as H.264 and AAC in an MP4, one frame at a time; finds posters.
 
 Needs the extra `video` (PyAV); importing this module without it raises `ImportError`.
 """
@@ -9,18 +9,20 @@ from __future__ import annotations
 # pyright: reportUnknownMemberType=false
 import math
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 import av.error
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from msgspec import Struct
+from PIL import Image, ImageStat
 
 from app.media_worker.containers import EBML
 from app.media_worker.protocol import Compressed, Refusal
-from app.reasons.files import DoesNotFit
+from app.reasons.files import DoesNotFit, FileDamaged
 
 LONGEST_SIDE = 1920
 """Pixels: nobody sees more in a message, and the encoder's memory grows with them."""
@@ -53,6 +55,12 @@ TRIES = 3
 THREADS = 2
 """Threads; each takes memory for frames of its own."""
 
+MOST_LOOKED_AT = 120
+"""Frames at the beginning of which one is shown for the whole video: five seconds."""
+
+LEAST_CONTRAST = 12.0
+"""Standard deviation of the brightness, 0 to 127, from which on something can be seen on a frame."""
+
 
 class Plan(Struct, frozen=True):
     """What to encode: even `width` and `height`, `video` and `audio` bits a second; `scale` of the original."""
@@ -80,6 +88,38 @@ def compress_video(source: Path, target: Path, limit: int) -> Compressed:
     except (av.error.FFmpegError, ValueError, IndexError, ArithmeticError) as error:
         raise Refusal(DoesNotFit()) from error
     raise Refusal(DoesNotFit())
+
+
+def poster(source: Path, longest_side: int) -> Image.Image:
+    """The first frame of a video on which something can be seen, else its very first one, in this size at most.
+
+    Raises `Refusal` if it cannot be decoded.
+    """
+    try:
+        with source.open("rb") as file, av.open(file, "r", _format(file), metadata_errors="replace") as film:
+            video = film.streams.video[0]
+            width, height = video.codec_context.width, video.codec_context.height
+            if width < 1 or height < 1 or width * height > MOST_PIXELS:
+                raise Refusal(FileDamaged())
+            video.codec_context.thread_count = THREADS
+            scale = min(1.0, longest_side / max(width, height))
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            first: Image.Image | None = None
+            for frame in islice(film.decode(video), MOST_LOOKED_AT):
+                picture = _picture(frame.reformat(width=size[0], height=size[1], format="rgb24"))
+                if ImageStat.Stat(picture.convert("L")).stddev[0] >= LEAST_CONTRAST:
+                    return picture
+                first = first or picture
+    except (av.error.FFmpegError, ValueError, IndexError, ArithmeticError) as error:
+        raise Refusal(FileDamaged()) from error
+    if first is None:
+        raise Refusal(FileDamaged())
+    return first
+
+
+def _picture(frame: av.VideoFrame) -> Image.Image:
+    """A frame in RGB as a picture."""
+    return cast("Image.Image", frame.to_image())
 
 
 def _format(file: BinaryIO) -> str:

@@ -22,6 +22,9 @@ class Waiter(Protocol):
         ...
 
 
+OWN_PROCESSES: frozenset[Lane] = frozenset({"video", "thumbnail"})
+"""Lanes with a process of their own, which take none from other requests of their person."""
+
 W = TypeVar("W", bound=Waiter)
 
 
@@ -82,6 +85,6 @@ class FairQueue(Generic[W]):
         for other in self._served:
             if waiter.lane == other.lane == "heavy":
                 return False
-            if other.person == waiter.person and "video" not in (waiter.lane, other.lane):
+            if other.person == waiter.person and OWN_PROCESSES.isdisjoint({waiter.lane, other.lane}):
                 return False
         return True

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from app.media_worker.compress import compress
 from app.media_worker.dimensions import read_dimensions
-from app.media_worker.limits import PICTURES, VIDEOS, Limits, allow_cpu, limit_process
+from app.media_worker.limits import PICTURES, THUMBNAILS, VIDEOS, Limits, allow_cpu, limit_process
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import (
     Compress,
+    MakeThumbnail,
     Normalise,
     Normalised,
     Redirected,
@@ -22,17 +23,22 @@ from app.media_worker.protocol import (
     Refused,
     Reply,
     Request,
+    ThumbnailMade,
     decode_request,
     frame,
     path_from_bytes,
     read_frame,
 )
+from app.media_worker.thumbnail import make_thumbnail
 from app.reasons.files import DiskFailed, TooMuchMemory
+
+BUDGETS = {"video": VIDEOS, "thumbnail": THUMBNAILS}
+"""What the argument of the process selects; without one, it is for pictures."""
 
 
 def run(argv: list[str]) -> int:
-    """Serve requests from stdin on stdout; return the exit code. The argument "video" selects the larger budget."""
-    limits = VIDEOS if argv == ["video"] else PICTURES
+    """Serve requests from stdin on stdout; return the exit code. The argument selects one of `BUDGETS`."""
+    limits = BUDGETS[argv[0]] if argv else PICTURES
     requests, replies = sys.stdin.buffer, _own_stdout()
     limit_process(limits)
     serve(requests, replies, limits)
@@ -60,6 +66,8 @@ def answer(request: Request) -> Reply:
                     source, target, limit, keep_metadata=keep_metadata, mark_results=mark_results, lane=lane
                 )
                 return replace(made, dimensions=read_dimensions(source))
+            case MakeThumbnail(mark_results=mark_results):
+                return ThumbnailMade(make_thumbnail(source, target, mark_results=mark_results))
     except Refusal as refusal:
         if (cause := refusal.__cause__) is not None:
             print(f"{refusal}: {type(cause).__name__}: {cause}"[:500], file=sys.stderr, flush=True)

@@ -114,7 +114,7 @@ class RetentionActor:
             for file in remaining:
                 if file.changed >= oldest and excess <= 0:
                     break
-                if file.name in in_use:
+                if file.belongs_to in in_use:
                     continue
                 excess -= file.size
                 chosen.append(file)

@@ -37,6 +37,11 @@ class StoredFile(Struct, frozen=True, order=True):
         """Its name, which is unique: it has the id of its job."""
         return PurePath(self.path).name
 
+    @property
+    def belongs_to(self) -> str:
+        """Its name; for a thumbnail, that of the result that it shows."""
+        return self.name.removesuffix(THUMBNAIL)
+
 
 def stored_files(data: Path) -> Iterator[StoredFile]:
     """All complete files of jobs, in no order. What cannot be read is left out."""

@@ -41,9 +41,9 @@ class Kept(Struct, frozen=True):
 def look_up(records: PersonRecords, data: Path, owner: str) -> Kept:
     """Find everything that is kept about a person. Raises `JournalError`."""
     names = _names(records, owner)
-    files = [file for file in stored_files(data) if file.name in names]
+    files = [file for file in stored_files(data) if file.belongs_to in names]
     in_use = names_in_use(records.unfinished()) if files else set[str]()
-    return Kept(records.kept_about(owner), tuple(files), tuple(file for file in files if file.name in in_use))
+    return Kept(records.kept_about(owner), tuple(files), tuple(file for file in files if file.belongs_to in in_use))
 
 
 def forget(records: PersonRecords, kept: Kept, owner: str) -> int:

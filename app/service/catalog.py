@@ -27,11 +27,11 @@ from app.service.reasons import (
 )
 from app.service.requests import Person
 from app.texts.reasons.text import reason_text
-from app.workflows.availability import Offer, conflicts, offers, warnings
 from app.workflows.files import Folders, as_folders
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.availability import Offer, conflicts, offers, warnings
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -101,6 +101,11 @@ class Catalog:
         """The servers that each readable workflow can be sent to, () for none."""
         self.refused: Mapping[str, Reason] = {}
         """Why a workflow of the folder is not offered."""
+
+    def title(self, name: str) -> str:
+        """What people call a workflow, also one that is not offered any more."""
+        workflow = self.readable.get(name)
+        return (workflow.title if workflow is not None else "") or name
 
     def definitions(self, name: str) -> Definitions | None:
         """The node definitions of a server that can run this workflow; None if none has sent any."""

@@ -9,7 +9,7 @@ from app.node_cache import NodeCache
 from app.ports import ConnectionLost, Refused
 from app.workflows.load import Workflow
 from app.workflows.model import Slot
-from app.workflows.node_definitions import Definition
+from app.workflows.nodes.definitions import Definition
 
 
 class Choices:

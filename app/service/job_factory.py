@@ -37,12 +37,12 @@ from app.service.reasons import (
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.values import kind_of, preset, upload_slots
 from app.service.variations import Variations, extending_values, picture_of
-from app.workflows.audit import errors_of
-from app.workflows.batch import COUNT, as_batch, repeated
-from app.workflows.bind import bind, payment_of
+from app.workflows.binding.batch import COUNT, as_batch, repeated
+from app.workflows.binding.bind import bind, payment_of
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
-from app.workflows.variation import CHANGES, STRENGTHS, Change, varied
+from app.workflows.offers.audit import errors_of
+from app.workflows.variations.derive import CHANGES, STRENGTHS, Change, varied
 
 INPUTS = "inputs"
 """The folder of the files that people sent, in the data folder."""

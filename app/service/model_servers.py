@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from app.ports import Json
 from app.workflows.api_graph import known_input
 from app.workflows.load import Workflow
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 
 def lists_models(workflow: Workflow, definitions: Definitions, values: Mapping[str, Json]) -> bool:

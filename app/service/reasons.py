@@ -70,8 +70,32 @@ class VariationNotRunnable(Reason, frozen=True):
     problem: Reason
 
 
+class TooManyPagesOpen(Reason, frozen=True):
+    """The person, or everybody together, has as many pages open as are kept up to date."""
+
+
 class NoPlaceForResult(Reason, frozen=True):
     """No place takes the result at the moment."""
+
+
+class MessageNotDeleted(Reason, frozen=True):
+    """The files of a job are deleted, but Discord does not let the bot delete its message."""
+
+
+class CannotWriteThere(Reason, frozen=True):
+    """The person may not write in the channel where the job is shown, so nothing is made for them there."""
+
+
+class BotCannotPost(Reason, frozen=True):
+    """The bot itself may not post in the channel where the job is shown."""
+
+
+class PlaceNotKnown(Reason, frozen=True):
+    """Discord does not say now whether the person may write in the channel where the job is shown."""
+
+
+class AcceptanceUnknown(Reason, frozen=True):
+    """It is not known yet whether a request was accepted: the journal cannot be written now, or the bot stops."""
 
 
 class FewerResults(Reason, frozen=True):
@@ -354,6 +378,12 @@ ServiceReason: TypeAlias = (
     | ResultNotKept
     | VariationNotRunnable
     | NoPlaceForResult
+    | MessageNotDeleted
+    | CannotWriteThere
+    | BotCannotPost
+    | PlaceNotKnown
+    | AcceptanceUnknown
+    | TooManyPagesOpen
     | FewerResults
     | InputNotKept
     | FileMissing

@@ -18,7 +18,7 @@ from app.texts.wording import shortened
 from app.workflows.api_graph import known_input
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.task import TASKS, Task
 
 LONGEST_LABEL = 100

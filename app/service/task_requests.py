@@ -21,7 +21,7 @@ from app.service.reasons import (
 )
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.task_models import TaskModel, TaskModels, workflow_model
-from app.workflows.batch import COUNT
+from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, WorkflowError
 from app.workflows.task import Task

@@ -13,11 +13,11 @@ from app.service.catalog import Catalog
 from app.service.follow_ups import files_of, is_kept
 from app.service.reasons import FewerResults, ResultNotKept
 from app.service.task_requests import SEVERAL, SOON
-from app.workflows.extension import Extension
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-from app.workflows.picture_source import only_enlarges
-from app.workflows.variation import STRENGTHS, Change, can_be
+from app.workflows.variations.derive import STRENGTHS, Change, can_be
+from app.workflows.variations.extension import Extension
+from app.workflows.variations.picture_source import only_enlarges
 
 OUTPAINT = "outpaint"
 """The workflow that extends pictures which their own graph cannot extend."""

@@ -13,9 +13,13 @@ BUILT_IN = {
     "models": "List the models that you can choose",
     "settings": "Choose how you are notified; show or reset your saved settings",
     "status": "Show the state of the bot and its servers",
+    "page": "Open the gallery",
     "help": "Show what you can do here",
 }
 """The descriptions of the bot's own commands."""
+
+PAGE = "page"
+"""The one of them that is only there if there is a page."""
 
 TASKS: dict[Task, str] = {
     "imagine": "Create pictures from a description",

@@ -57,6 +57,11 @@ SHORTENED = "\n… (shortened)\n"
 """The end of a text file that was too long."""
 
 
+def asked_on_page(person: str) -> str:
+    """Who asked for a job whose message is no answer to a command or a button."""
+    return f"{person} asked for this on the page."
+
+
 def moved(link: str) -> str:
     """Where a result is that Discord did not take in its own message; "" is a direct message."""
     return f"Your result is in another message: {link}" if link else "I sent your result to you directly."

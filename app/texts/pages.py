@@ -22,6 +22,9 @@ ATTACH_AGAIN = "Attach the file again: a command cannot hold it."
 DELETE_HINT = "Delete removes the message and its files for everybody."
 """What to do with a command that was copied, and what a button does."""
 
+OPEN_PAGE = "Open the page"
+"""The label of the link to the web page."""
+
 NO_SAVED_SETTINGS = "You have no saved settings. Press Details below a result, then Save as my defaults."
 SAVED_SETTINGS_APPLY = "They apply wherever you set nothing else. Use /settings to see or reset them."
 RESET_HINT = "Use `/settings reset:` to reset them."
@@ -29,6 +32,16 @@ MORE = "… and more."
 DRAINED = "-# Gets no new jobs for now; what it has runs to its end."
 NOT_MEASURED = "not measured yet"
 PICTURE = "a picture"
+
+
+def web_page(minutes: int) -> str:
+    """What the link below does."""
+    return f"This link logs you in. It is yours alone, works once, and is valid for {minutes} minutes."
+
+
+def page_address(address: str) -> str:
+    """The address of the web page, where people can log in."""
+    return f"-# Later you can log in with Discord at {address}"
 
 
 def saved_settings_of(workflow: str) -> str:

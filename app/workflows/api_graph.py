@@ -9,7 +9,7 @@ from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.model import Target, WorkflowError
-from app.workflows.node_definitions import Definitions, Input
+from app.workflows.nodes.definitions import Definitions, Input
 from app.workflows.reasons.graphs import (
     AmbiguousNode,
     DanglingLink,

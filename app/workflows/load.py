@@ -16,10 +16,10 @@ from app.workflows.editor_format.convert import Converted, convert
 from app.workflows.editor_format.parser import is_editor_file
 from app.workflows.files import Folders, Place, find, list_names, read_json
 from app.workflows.manifest.parser import OPTION, Source, read_manifest
-from app.workflows.manifest.schema import BUILT_IN, FollowUp, Result
+from app.workflows.manifest.schema import BUILT_IN, FollowUp
 from app.workflows.manifest.slots import MOST_OPTIONS, completed, crowded, declared
-from app.workflows.model import Slot, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.model import Result, Slot, WorkflowError
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.reasons.files import EditorFormat
 from app.workflows.reasons.manifest import (
     BuiltInCommand,

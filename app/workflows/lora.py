@@ -11,9 +11,9 @@ from app.core.jobs.progress import title
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import copied, inputs
-from app.workflows.input_checks import MODEL_FILES
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.nodes.input_checks import MODEL_FILES
 from app.workflows.reasons.binding import (
     AmbiguousLora,
     LoraNotParsed,

@@ -16,6 +16,9 @@ Kind: TypeAlias = Literal[
     "text", "integer", "number", "boolean", "choice", "seed", "size", "image", "video", "audio", "model", "lora"
 ]
 
+Result: TypeAlias = Literal["", "image", "video", "audio", "text"]
+"""What a workflow makes; "" if that is not known."""
+
 Show: TypeAlias = Literal["command", "modal", "settings"]
 """Where a person sees a slot: as an option of the command, in its form, or only among its settings."""
 

@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+import app.core.jobs.ending
 import app.core.jobs.table
 from app.actors.handle import Submit
 from app.actors.interaction import InteractionActor
@@ -29,6 +30,7 @@ from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.core.jobs.progress import ProgressTracker
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
+from app.core.queries import Queries
 from app.core.reconciler import Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.core.scheduling.line import Line
@@ -88,7 +90,9 @@ async def opened(
                 change(comfy)
                 links = {HERE: ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))}
                 async with open_services(links, journal, depth=depth, run_sync=inline) as services:
-                    yield World(simulator, services.registry, tmp_path / "results", journal, services.work)
+                    yield World(
+                        simulator, services.registry, tmp_path / "results", journal, services.work, services.overview
+                    )
             ground.cancel_scope.cancel()
 
 
@@ -231,8 +235,8 @@ PLANTED: list[tuple[Any, str]] = [
     (JobTable, "delivered"),
     (ProgressTracker, "handle"),
     (app.core.jobs.table, "results"),
-    (app.core.jobs.table, "remarks"),
-    (app.core.jobs.table, "texts"),
+    (app.core.jobs.ending, "remarks"),
+    (app.core.jobs.ending, "texts"),
     (app.core.jobs.table, "file_name"),
 ]
 """What the registry calls for one job, from its acceptance to its end."""
@@ -262,8 +266,8 @@ async def test_a_bug_in_what_happens_to_one_job_fails_that_job_alone(
     [
         (ServerState, "connected"),
         (ServerState, "frame"),
-        (Reconciler, "_queried"),
-        (Reconciler, "_query_over"),
+        (Queries, "succeeded"),
+        (Queries, "_over"),
         (Reconciler, "_tick"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",

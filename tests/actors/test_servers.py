@@ -48,7 +48,9 @@ class Park:
         self.simulators = simulators
         self._ground = ground
         (first,) = [simulators[server.url] for server in services.configured.values()]
-        self._world = World(first, services.registry, folder / "results", MemoryJournal(), services.work)
+        self._world = World(
+            first, services.registry, folder / "results", MemoryJournal(), services.work, services.overview
+        )
         self.watchers: list[Watcher] = []
 
     def configure(self, *servers: Server) -> None:

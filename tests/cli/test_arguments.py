@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from app import __version__
-from app.cli.arguments import (
+from app.cli.arguments.commands import (
     CancelJob,
     Check,
     CheckWorkflows,
@@ -33,9 +33,9 @@ from app.cli.arguments import (
     ShowWorkflow,
     Simulate,
     Stats,
-    TaskName,
-    app,
 )
+from app.cli.arguments.program import app
+from app.cli.arguments.values import TaskName
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
 from app.core.jobs.job import State

@@ -35,7 +35,7 @@ from app.reasons.servers import (
     WorkflowTooLarge,
 )
 from app.texts.reasons.text import reason_text
-from app.workflows.node_definitions import Input
+from app.workflows.nodes.definitions import Input
 from tests.comfy import recorded
 from tests.comfy.peers import closed_port, peer, silent
 

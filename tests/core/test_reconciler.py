@@ -33,8 +33,9 @@ from app.core.effects import (
     Unreachable,
 )
 from app.core.jobs import downloads
+from app.core.jobs.ending import MOST_TRIES
 from app.core.jobs.job import Job, JobRequest, Refetch, State
-from app.core.jobs.table import CANCEL_PATIENCE, MOST_TRIES, JobTable
+from app.core.jobs.table import CANCEL_PATIENCE, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.changes import ServerChanges

@@ -22,11 +22,12 @@ from app.actors.reload import settings_of
 from app.application import ServerClients, Services, comfies, open_alerts, open_services
 from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
-from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Preset, Server
+from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Page, Preset, Server
 from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
+from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
 from app.simulator.http.application import application
@@ -75,6 +76,8 @@ class Stage:
         budget: Budget | None = None,
         tasks: DefaultModels | None = None,
         presets: dict[str, Preset] | None = None,
+        page: PageAccess | None = None,
+        page_settings: Page | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -91,6 +94,7 @@ class Stage:
             limits=limits or Limits(),
             tasks=tasks or DefaultModels(),
             presets=presets or {},
+            page=page_settings or Page(),
             api_key="secret" if budget is not None else "",
             paid_nodes=budget or Budget(),
         )
@@ -115,7 +119,7 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts)
+                frontend = DiscordApp(config, journal, alerts, page)
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

@@ -11,11 +11,12 @@ import anyio.lowlevel
 import pytest
 
 from app.discord import custom_id
-from app.discord.gateway import handlers
 from app.discord.gateway.bot import Bot
+from app.discord.gateway.interactions import handlers
 from app.discord.messages import delivery, live_messages
 from app.discord.requests.builtin_commands import BuiltinCommands
-from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.job_actions import JobActions
+from app.discord.requests.job_forms import JobForms
 from app.discord.ui import pages
 from app.events import ServerName
 from app.service import catalog
@@ -128,10 +129,10 @@ async def menu(stage: Stage, plant: Plant) -> Interaction:
         (status, pages, "status"),
         (order, JobFactory, "_make"),
         (order, handlers.InteractionHandlers, "ordered"),
-        (again, RequestDispatcher, "_job"),
+        (again, JobActions, "find"),
         (again, custom_id, "read"),
-        (cancel, RequestDispatcher, "_cancel"),
-        (vary, RequestDispatcher, "_form"),
+        (cancel, JobActions, "cancel"),
+        (vary, JobForms, "form"),
         (vary_sent, handlers, "check_values"),
         (vary_sent, JobFactory, "_make"),
         (menu, handlers, "files_of"),

@@ -11,7 +11,7 @@ import pytest
 from app.core.jobs.job import JobRequest
 from app.discord import custom_id
 from app.discord.custom_id import Press
-from app.discord.gateway import handlers
+from app.discord.gateway.interactions import handlers
 from app.discord.requests import dispatcher
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.events import JobId

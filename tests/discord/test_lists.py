@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.core.gallery import Audience, GalleryQuery
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import VIEW_CHANNEL, Channel, Person
 from tests.discord.stage import EPHEMERAL, Stage, button, ended, files, job_of, parts, words
@@ -92,16 +93,20 @@ async def test_a_page_button_shows_ones_own_jobs_whoever_the_page_was_for(stage:
         assert discord.message(public["id"])["content"] == "a page that somebody forged"
 
 
-async def test_thumbnails_are_kept_and_go_with_their_result(stage: Stage) -> None:
-    async with stage.bot():
+async def test_thumbnails_are_kept_and_go_with_their_result_which_then_nobody_finds(stage: Stage) -> None:
+    async with stage.bot() as life:
         message = await stage.result(stage.discord.slash("txt2img", {"prompt": "a cat", **SMALL}))
         assert len(files(await listed(stage, "jobs"))) == 1
         (kept,) = stage.data.glob("results/**/*.thumbnail")
         before = kept.stat().st_mtime_ns
         assert len(files(await listed(stage, "jobs"))) == 1
         assert kept.stat().st_mtime_ns == before, "made once"
+        (row,) = await life.journal.gallery(GalleryQuery(text="ca"), Audience("bob"), limit=5)
+        assert (row.entry.prompt, row.entry.guild) == ("a cat", stage.discord.guild.id)
         await stage.delete(message)
         await stage.discord.until(lambda: not kept.exists())
+        await stage.discord.until(lambda: message["id"] not in stage.discord.state.messages.all)
+        assert not await life.journal.gallery(GalleryQuery(), Audience("", everything=True), limit=5)
         assert files(await listed(stage, "jobs")) == []
 
 

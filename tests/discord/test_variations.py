@@ -13,7 +13,7 @@ from app.core.jobs.job import Job
 from app.simulator.nodes.images import resized
 from app.simulator.version import V0_33_0
 from app.workflows.api_graph import inputs
-from app.workflows.variation import STRENGTHS
+from app.workflows.variations.derive import STRENGTHS
 from tests.discord.fake import FakeDiscord, Payload
 from tests.discord.flows import FOLDER
 from tests.discord.stage import Life, Stage, ended, files, job_of, modal, parts, photo, stage_for, words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from app.discord.gateway import arrivals
+from app.discord.gateway.guilds import arrivals
 from app.texts.help import EXAMPLES
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Guild, describe_everyone, describe_guild

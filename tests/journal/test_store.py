@@ -14,12 +14,14 @@ import pytest
 from msgspec.structs import replace
 
 from app.core.drafts import LIFETIME, MOST_DRAFTS, StoredDraft
+from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.limits.moderation import Ban
 from app.core.scheduling.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import Finished, JobId, ServerName
+from app.journal.gallery_tables import Backlog, NewEntry
 from app.journal.migrations import NEWEST
 from app.journal.reader import Reader
 from app.journal.store import Store, instance_lock, open_store
@@ -366,6 +368,27 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "keep_draft": lambda: store.keep_draft(StoredDraft("a", "ada", b"{}")),
         "draft": lambda: store.draft("a"),
         "drop_draft": lambda: store.drop_draft("a"),
+        "gallery": lambda: [
+            store.gallery(query, audience, before, 5)
+            for query in (
+                GalleryQuery(),
+                GalleryQuery(text="a fox"),
+                GalleryQuery(owner="ada"),
+                GalleryQuery(text="a", owner="ada", workflow="w", model="m", guild="g", since=1.0, until=2.0),
+            )
+            for audience in (Audience("ada"), Audience("ada", frozenset({"1"})), Audience("", everything=True))
+            for before in (None, 7)
+        ],
+        "gallery_row": lambda: store.gallery_row(JobId("a")),
+        "shown_as": lambda: store.shown_as("message"),
+        "gallery_origins": lambda: store.gallery_origins(Audience("ada"), 5),
+        "gallery_backlog": lambda: store.gallery_backlog(5, lambda _: True),
+        "add_to_gallery": lambda: store.add_to_gallery(
+            Backlog((NewEntry(JobId("a"), "ada", "g", "c", "w", "m", 1.0, "a fox"),), 1)
+        ),
+        "hide_from_gallery": lambda: store.hide_from_gallery(JobId("a"), everybody=True),
+        "without_thumbnails": store.without_thumbnails,
+        "keep_dimensions": lambda: store.keep_dimensions(JobId("a"), 1, 1),
         "check": store.check,
     }
     assert calls.keys() == {name for name in dir(Store) if not name.startswith("_")}
@@ -374,11 +397,14 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
     for connection in (store._database, store._reading):
         connection.set_trace_callback(None)
     assert len(statements) > len(calls)
-    for statement in statements:
+    # As comments, SQLite also traces what triggers and FTS5 do.
+    for statement in (statement for statement in statements if not statement.startswith("--")):
         plan = store._database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
         for *_, step in plan:
-            tables = "SCAN jobs", "SCAN transitions", "SCAN runs", "SCAN payments", "SCAN served"
-            assert not str(step).startswith(tables), f"{statement}: {step}"
+            # Under these names the statements of the gallery read it, and the jobs.
+            tables = "SCAN jobs", "SCAN transitions", "SCAN runs", "SCAN payments", "SCAN served", "SCAN g", "SCAN j"
+            if "json_each" not in str(step):
+                assert not f"{step} ".startswith(tuple(f"{table} " for table in tables)), f"{statement}: {step}"
             assert "TEMP B-TREE" not in str(step), f"{statement}: {step}"
             if "WHERE id >=" in statement:
                 # With one of the two bounds alone it would be half of all jobs.

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from app.config.settings import Retention
+from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.core.journal_port import JournalUnavailable, RemovedJobs
 from app.events import FileRef, Finished, JobId, ServerName
@@ -179,6 +180,21 @@ async def test_nothing_of_a_removed_job_is_left_in_the_files(
     assert b"a-secret-name" not in stored
 
 
+async def test_a_removed_job_leaves_the_gallery_and_its_prompt_leaves_the_files(
+    tmp_path: Path, journal: SqliteJournal, clock: Clock
+) -> None:
+    old, new = job("old", files=("old.png",)), job("new", files=("new.png",))
+    old.request.values["prompt"], new.request.values["prompt"] = "a quokka", "a wombat"
+    await record(journal, clock, 40, old)
+    await record(journal, clock, 1, new)
+    await once(tmp_path, journal, clock, jobs=30)
+    rows = await journal.gallery(GalleryQuery(), Audience("ada"), limit=5)
+    assert [row.entry.prompt for row in rows] == ["a wombat"]
+    stored = bytes_of(tmp_path)
+    assert b"wombat" in stored
+    assert b"quokka" not in stored
+
+
 async def test_files_are_deleted_by_their_age(tmp_path: Path, journal: SqliteJournal, clock: Clock) -> None:
     old, new = file(tmp_path, "old.png", 8), file(tmp_path, "new.png", 6)
     await once(tmp_path, journal, clock, files=7)
@@ -203,6 +219,16 @@ async def test_a_file_that_an_unfinished_job_needs_is_never_deleted(
     assert (needed.exists(), shown.exists(), newer.exists()) == (True, False, False)
     await once(tmp_path, journal, clock, files=1)
     assert needed.exists()
+
+
+async def test_a_thumbnail_is_deleted_with_its_result_and_stays_while_an_unfinished_job_needs_that(
+    tmp_path: Path, journal: SqliteJournal, clock: Clock
+) -> None:
+    await record(journal, clock, 40, job("waits", notified=False, files=("needed.png",)))
+    for name in ("needed.png", "needed.png.thumbnail", "old.png", "old.png.thumbnail"):
+        file(tmp_path, name, 40)
+    await once(tmp_path, journal, clock, files=30)
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"needed.png", "needed.png.thumbnail"}
 
 
 async def test_a_file_that_was_just_written_is_not_deleted(

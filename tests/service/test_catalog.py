@@ -22,7 +22,7 @@ from app.service.catalog import Catalog, OfferRules, unknown_workflows
 from app.service.reasons import AllowedNowhere
 from app.service.server_monitor import ServerMonitor
 from app.texts.reasons.text import reason_text
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 A, B = ServerName("a"), ServerName("b")
 

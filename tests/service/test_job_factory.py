@@ -17,7 +17,7 @@ from app.service.reasons import Draining, NotForYou
 from app.service.requests import Person
 from app.service.variations import Variations
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 if TYPE_CHECKING:
     from app.core.journal_port import JobHistory

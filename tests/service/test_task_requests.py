@@ -19,7 +19,7 @@ from app.service.task_requests import OPTIONS, TaskPlanner, TaskRequest
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow, load
 from app.workflows.model import Slot, Target, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.task import TASK_COMMANDS, TASKS, Task
 from tests.workflows.test_shipped import FOLDER
 

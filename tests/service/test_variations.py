@@ -15,7 +15,7 @@ from app.events import Finished, JobId, NodeId, ServerName
 from app.service.catalog import Catalog
 from app.service.variations import SIDES, Variations, picture_of
 from app.workflows.load import Workflow, load
-from app.workflows.variation import STRENGTHS
+from app.workflows.variations.derive import STRENGTHS
 from tests.refusals import refused
 from tests.workflows.test_workflows import FOLDER
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from app.discord.gateway.bot import TIMES, TRIES_AGAIN
-from app.discord.gateway.rest import translated
+from app.discord.gateway.rest.client import translated
 from app.discord.messages.ports import Away
 
 URL = "https://discord.com/api/v10/channels/1/messages/2"

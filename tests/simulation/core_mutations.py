@@ -30,6 +30,7 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import DrainedServer
 from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
+from app.core.queries import Queries
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
 from app.core.servers.power import OnPeriod, PowerRecord
@@ -46,18 +47,18 @@ Tooth: TypeAlias = Callable[[], AbstractContextManager[None]]
 def without_catching_up() -> Generator[None]:
     """Never query a server, so that missed frames stay missed."""
 
-    def look(self: Reconciler, server_state: ServerState, now: float) -> None:
+    def look(self: Queries, server_state: ServerState, now: float) -> None:
         server_state.back()
         server_state.queried_at = now
 
-    with patch.object(Reconciler, "_query", look):
+    with patch.object(Queries, "ask", look):
         yield
 
 
 @contextmanager
 def without_fences() -> Generator[None]:
     """Apply every result, even if it is stale or about another attempt."""
-    real, hear = Reconciler._queried, Reconciler.handle
+    real, hear = Queries.succeeded, Reconciler.handle
 
     def heard(self: Reconciler, message: Message, now: float) -> None:
         match message:
@@ -77,12 +78,12 @@ def without_fences() -> Generator[None]:
                 pass
         hear(self, message, now)
 
-    def looked(self: Reconciler, server_state: ServerState, seen: ServerQueried, now: float) -> None:
+    def looked(self: Queries, seen: ServerQueried, now: float) -> None:
         jobs = self._job_table.by_prompt
         asked = {prompt: jobs[prompt].version for prompt in seen.effect.asked if prompt in jobs}
-        real(self, server_state, replace(seen, effect=replace(seen.effect, asked=asked)), now)
+        real(self, replace(seen, effect=replace(seen.effect, asked=asked)), now)
 
-    with patch.object(Reconciler, "_queried", looked), patch.object(Reconciler, "handle", heard):
+    with patch.object(Queries, "succeeded", looked), patch.object(Reconciler, "handle", heard):
         yield
 
 
@@ -103,7 +104,7 @@ def without_ranks() -> Generator[None]:
 def with_looks_while_posting() -> Generator[None]:
     """Apply a query also to a prompt whose POST has not been answered."""
 
-    def look(self: Reconciler, server_state: ServerState, now: float) -> None:
+    def look(self: Queries, server_state: ServerState, now: float) -> None:
         if server_state.querying:
             server_state.query_again = True
             return
@@ -111,7 +112,7 @@ def with_looks_while_posting() -> Generator[None]:
         server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
         self._job_table.effects.append(QueryServer(server_state.name, asked))
 
-    with patch.object(Reconciler, "_query", look):
+    with patch.object(Queries, "ask", look):
         yield
 
 

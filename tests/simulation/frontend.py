@@ -26,6 +26,9 @@ from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.dispatcher import RequestDispatcher, typed
+from app.discord.requests.drafts import Drafts
+from app.discord.requests.job_actions import JobActions
+from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.responder import Responder
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.forms import Form
@@ -73,7 +76,7 @@ LOOK = 3.0
 """Seconds between two looks at which servers there are; one (`app.service.catalog.LOOK`) would be more work."""
 
 PATIENCE = 1.5
-"""Seconds that the core gets to say what is in a form (`app.discord.gateway.handlers.PATIENCE`)."""
+"""Seconds that the core gets to say what is in a form (`app.discord.gateway.interactions.handlers.PATIENCE`)."""
 
 
 class SimulatedFrontend:
@@ -122,14 +125,29 @@ class SimulatedFrontend:
         job_factory = JobFactory(
             catalog, choices, job_history, Photos(), folder, services.draining, moderation, variations
         )
+        allowances, drafts = Allowances(Limits(), no_positions, moderation), Drafts(job_history)
+        actions = JobActions(
+            registry=services.registry,
+            job_history=job_history,
+            catalog=catalog,
+            job_factory=job_factory,
+            choices=choices,
+            drafts=drafts,
+            guarded=GUARDED,
+            living=self.live_messages.living,
+            delete_results=partial(inline, delete_results),
+        )
         self._dispatcher = RequestDispatcher(
+            actions=actions,
+            starter=JobStarter(catalog, allowances, self.live_messages),
+            drafts=drafts,
             registry=services.registry,
             job_history=job_history,
             catalog=catalog,
             job_factory=job_factory,
             variations=variations,
             choices=choices,
-            allowances=Allowances(Limits(), no_positions, moderation),
+            allowances=allowances,
             live_messages=self.live_messages,
             responder=self._responder,
             # Nobody uses the bot's own commands here.
@@ -137,7 +155,6 @@ class SimulatedFrontend:
             moderator_commands=cast("ModeratorCommands", None),
             guarded=GUARDED,
             server_names={},
-            delete_results=partial(inline, delete_results),
             picture_seconds=Speeds().seconds,
         )
 

@@ -104,7 +104,9 @@ class Hall:
         self.watchers: list[Watcher] = []
         self._people = people
         first = next(iter(machines.values())).simulator
-        self.world = World(first, services.registry, folder / "results", MemoryJournal(), services.work)
+        self.world = World(
+            first, services.registry, folder / "results", MemoryJournal(), services.work, services.overview
+        )
 
     async def ask(self, **changes: object) -> Watcher:
         """Ask for a picture."""

@@ -28,6 +28,7 @@ from app.comfy.client import ComfyClient
 from app.comfy.response_limits import Pace
 from app.comfy.websocket.decoder import Decoder
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
+from app.core.failover import Failover
 from app.core.jobs import batches
 from app.core.jobs.batches import Batches
 from app.core.jobs.cost import Run
@@ -35,6 +36,7 @@ from app.core.jobs.downloads import Downloads
 from app.core.jobs.job import Attempt, Batch, Job, JobRequest, State, Transition
 from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
+from app.core.queries import Queries
 from app.core.reconciler import Reconciler
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.core.scheduling.line import Line
@@ -47,7 +49,7 @@ from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.ports import Away
 from app.discord.messages.reply import MessageReply
-from app.discord.requests.dispatcher import RequestDispatcher
+from app.discord.requests.job_actions import JobActions
 from app.discord.ui.components import Card, Upload
 from app.discord.ui.job_view import JobView
 from app.discord.user_request import Caller
@@ -333,12 +335,14 @@ def a_button_belongs_to_the_first_person() -> Generator[None]:
 def a_button_of_an_earlier_life_breaks_the_dispatcher() -> Generator[None]:
     """Let the dispatcher find only jobs that are still shown."""
 
-    async def living(self: RequestDispatcher, told: str) -> Job:
-        job = await self._job_history.find(self._live_messages.living[JobId(told)].view.job)
+    async def living(self: JobActions, told: str) -> Job:
+        if JobId(told) not in self._living:
+            raise KeyError(told)
+        job = await self._job_history.find(told)
         assert job is not None
         return job
 
-    with patch.object(RequestDispatcher, "_job", living):
+    with patch.object(JobActions, "find", living):
         yield
 
 
@@ -420,10 +424,10 @@ def a_damaged_journal_is_an_error_of_ours() -> Generator[None]:
 def jobs_stay_with_a_dead_server() -> Generator[None]:
     """Never move a job to another server."""
 
-    def stay(self: Reconciler, server_state: ServerState, now: float) -> None:
+    def stay(self: Failover, server_state: ServerState, now: float) -> None:
         del server_state, now
 
-    with patch.object(Reconciler, "_fail_over", stay):
+    with patch.object(Failover, "move", stay):
         yield
 
 
@@ -462,13 +466,13 @@ def what_was_given_up_is_forgotten() -> Generator[None]:
 @contextmanager
 def a_history_is_read_for_ever() -> Generator[None]:
     """Read a history that cannot be read again without a limit."""
-    reads_again = Reconciler._reads_again
+    reads_again = Queries._reads_again
 
-    def always(self: Reconciler, attempt: Attempt, server_state: ServerState, now: float) -> bool:
+    def always(self: Queries, attempt: Attempt, server_state: ServerState, now: float) -> bool:
         attempt.unread = 0
         return reads_again(self, attempt, server_state, now)
 
-    with patch.object(Reconciler, "_reads_again", always):
+    with patch.object(Queries, "_reads_again", always):
         yield
 
 

@@ -15,12 +15,12 @@ from app.ports import Graph, Json
 from app.reasons import Reason
 from app.service.catalog import Catalog
 from app.service.requests import AttachedFile
-from app.workflows.audit import Finding
-from app.workflows.availability import Offer
-from app.workflows.batch import COUNT, MOST
+from app.workflows.binding.batch import COUNT, MOST
 from app.workflows.load import Workflow
 from app.workflows.model import Slot, Target
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import Finding
+from app.workflows.offers.availability import Offer
 from app.workflows.reasons.checks import MissingClass
 from tests.simulation.plan import Ending, Want
 

@@ -15,7 +15,7 @@ from app.discord.ui.forms import Form
 from app.discord.user_request import ButtonPressed, UserRequest
 from app.ports import ConnectionLost
 from app.service.requests import CreateJob
-from app.workflows.batch import COUNT
+from app.workflows.binding.batch import COUNT
 from tests.simulation.board import Board, Message, presses
 from tests.simulation.edit_record import Sent
 from tests.simulation.offer import LARGEST_COLOUR, files_of, name_of, values_of

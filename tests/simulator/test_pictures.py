@@ -14,7 +14,7 @@ from app.simulator.art import painter
 from app.simulator.art.painter import Recipe
 from app.simulator.media import flac, mp3, mp4, safetensors, webm
 from app.workflows.api_graph import check_graph, inputs
-from app.workflows.variation import STRENGTHS, derive
+from app.workflows.variations.derive import STRENGTHS, derive
 from tests.conftest import virtual
 from tests.simulator import graphs
 from tests.simulator.replay import client, living

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.ports import Json
 from app.workflows.editor_format.convert import convert
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 DATA = Path(__file__).parent.parent / "data" / "workflows"
 RECORDED = Path(__file__).parent.parent.parent / "app" / "simulator" / "nodes" / "object_info.json.gz"

@@ -26,15 +26,15 @@ from app.ports import Json
 from app.texts.reasons.text import reason_text
 from app.texts.wording import LONGEST_SENTENCE
 from app.workflows.api_graph import inputs
-from app.workflows.audit import audit
-from app.workflows.availability import conflicts, offers, warnings
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.discover import discover
 from app.workflows.files import GRAPHS, MANIFEST, find
 from app.workflows.load import Workflow, load, read_converted
 from app.workflows.manifest.writer import write
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import audit
+from app.workflows.offers.availability import conflicts, offers, warnings
 from tests.mutate import ODD, damage_bytes, damage_json, damage_lines
 from tests.workflows.editor_graphs import DATA, server
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from app.ports import Json
 from app.workflows.editor_format.convert import Converted, convert
 from app.workflows.editor_format.parser import is_editor_file
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 DATA = Path(__file__).parent.parent / "data"
 FOLDER = files("comfyui_workflow_templates_json") / "templates"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.ports import Graph, Json
-from app.workflows import bind, load
+from app.workflows import load
+from app.workflows.binding import bind
 from tests.workflows.fuzz import attempt
 
 COUNT = 400

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.api_graph import inputs
-from app.workflows.audit import audit
+from app.workflows.binding.placeholders import resolve, resolve_text
+from app.workflows.binding.rounding import round_sizes, to_step
 from app.workflows.lora import Chain, Lora, fill_loras, find_chain, read_loras
 from app.workflows.model import Target
-from app.workflows.placeholders import resolve, resolve_text
-from app.workflows.rounding import round_sizes, to_step
+from app.workflows.offers.audit import audit
 from tests.refusals import refused
 from tests.workflows.discovery.test_discover import entry, shipped
 from tests.workflows.editor_graphs import UNHURRIED, server, server_with
-from tests.workflows.test_audit import MODEL
+from tests.workflows.offers.test_audit import MODEL
 
 NOW = datetime(2026, 3, 7, 9, 5, 2, tzinfo=UTC)
 

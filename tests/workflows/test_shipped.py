@@ -21,12 +21,12 @@ from app.simulator.engine.simulator import Simulator
 from app.simulator.media import flac
 from app.simulator.version import V0_33_0
 from app.workflows.api_graph import inputs
-from app.workflows.audit import audit
-from app.workflows.availability import conflicts
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.load import Workflow, list_names, load
 from app.workflows.model import UPLOADED, Slot
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import audit
+from app.workflows.offers.availability import conflicts
 from tests.workflows.test_workflows import FOLDER
 from tests.world import Watcher, world
 

@@ -14,13 +14,13 @@ from app.events import JobId
 from app.ports import Json
 from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import inputs
-from app.workflows.audit import audit
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
 from app.workflows.load import Workflow
 from app.workflows.manifest.writer import write
 from app.workflows.model import Slot, WorkflowError
+from app.workflows.offers.audit import audit
 from app.workflows.reasons.checks import IgnoredInput, MissingModel, MissingServerFile, PaidNode
 from tests.mutate import damage_json
 from tests.workflows import server_rules

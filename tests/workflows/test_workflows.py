@@ -16,7 +16,7 @@ from app.core.jobs.job import FirstChoice, JobRequest, Upload
 from app.events import JobId
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.load import Workflow, list_names, load
 from app.workflows.model import LARGEST_SEED
 from tests.refusals import refused

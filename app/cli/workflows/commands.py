@@ -19,14 +19,14 @@ from app.ports import Comfy, Graph, Json
 from app.texts.reasons.text import reason_text
 from app.texts.wording import inputs_text, number_text
 from app.workflows.api_graph import inputs
-from app.workflows.availability import Offer, conflicts, offer, warnings
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.candidates import places
 from app.workflows.files import Folders, as_folders, list_names
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import Slot, WorkflowError
-from app.workflows.node_definitions import Definitions
-from app.workflows.variation import Change, problem
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.availability import Offer, conflicts, offer, warnings
+from app.workflows.variations.derive import Change, problem
 
 SHOWN = 60
 """Characters of a value in a table."""

@@ -12,9 +12,9 @@ from app.texts.reasons.text import reason_text
 from app.workflows.files import Folders, find
 from app.workflows.load import NeedsServer, Workflow, load
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.nodes.replacements import read_replacements
 from app.workflows.reasons.files import NodesUnknown
-from app.workflows.replacements import read_replacements
 
 PATIENCE = 15.0
 """Seconds for /object_info: a server reads all its model folders for it, which may be on a slow disk."""

@@ -11,14 +11,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from app.cli.arguments import PROGRAM
+from app.cli.arguments.program import PROGRAM
 from app.cli.workflows.commands import slots_table
 from app.cli.workflows.definitions import ask
 from app.events import ServerName
 from app.ports import Comfy
 from app.texts.reasons.text import reason_text
 from app.workflows.api_graph import paid_nodes
-from app.workflows.audit import audit
 from app.workflows.discovery.candidates import slug
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import Converted
@@ -38,7 +37,8 @@ from app.workflows.files import (
 from app.workflows.load import load, read_converted
 from app.workflows.manifest.writer import found_by, write
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.offers.audit import audit
 from app.workflows.reasons.files import FileNotFound, NameTaken, NodesUnknown, NoNameFor
 
 LONGEST_NAME = 48

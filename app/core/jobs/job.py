@@ -73,7 +73,8 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     produces no frame for `silence` seconds, the user is told that it is still running. `servers` are the servers that
     could run it when it was made; empty if nobody knew; with `has_model`, no other has the model that it names. `cost`
     is the manifest's, and `weight` says how much of the servers' time the person gets beside others. `guild` and
-    `channel` are where it was made, "" if that is not in Discord; `allowances` are the limits that applied there.
+    `channel` are where it was made, "" if that is not in Discord; `thread` is the thread of the channel where that was,
+    if it was in one. `allowances` are the limits that applied there.
     `payment` is what services bill for a run, None if nothing. With `refetch`, nothing is generated: only missing
     results are downloaded. With `batch`, it is the first of several; these have its id as `lead`, and `part` is their
     number, counted from 0. `parent` is the job that it was made from, by a button below its result; "" if it was not.
@@ -95,6 +96,7 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     guild: str = ""
     channel: str = ""
+    thread: str = ""
     allowances: tuple[Allowance, ...] = ()
     payment: Payment | None = None
     refetch: Refetch | None = None
@@ -119,6 +121,11 @@ class JobRequest(Struct, frozen=True, kw_only=True):
     def price(self) -> Money:
         """What the run of this job costs."""
         return self.payment.price if self.payment is not None and self.is_paid else 0
+
+    @property
+    def shown_in(self) -> str:
+        """The channel or thread where it was made: who sees that may see what was made."""
+        return self.thread or self.channel
 
     @property
     def origin(self) -> Origin:
@@ -295,6 +302,7 @@ class Job(Struct, kw_only=True):
             weight=mine.weight,
             guild=mine.guild,
             channel=mine.channel,
+            thread=mine.thread,
             allowances=mine.allowances,
             payment=with_limits(request.payment, mine.payment),
             parent=mine.parent,

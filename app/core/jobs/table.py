@@ -16,19 +16,27 @@ from app.core.effects import CancelPrompt, DiscardFiles, Effect, FetchFile, JobE
 from app.core.jobs.batches import Batches, combined, edited, requests_of
 from app.core.jobs.cost import Run
 from app.core.jobs.downloads import Downloads
+from app.core.jobs.ending import (
+    MOST_FILES,
+    cause_of,
+    ending,
+    given_up,
+    has_succeeded,
+    notes_on_results,
+    spent_on,
+    state_of,
+)
 from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.core.jobs.progress import ProgressTracker
 from app.core.jobs.prompt_index import PromptIndex
-from app.core.jobs.results import failure, file_label, file_name, remarks, results, streams, texts
+from app.core.jobs.results import file_label, file_name, results, streams
 from app.core.jobs.tally import Tally
-from app.core.limits.spending import Money
 from app.events import (
     AnyUpdate,
     Cancelled,
     Edited,
     Failed,
     FileRef,
-    Finished,
     JobId,
     Lost,
     PromptId,
@@ -39,31 +47,13 @@ from app.events import (
 from app.ports import History
 from app.reasons.alerts import ResultsGivenUp
 from app.reasons.jobs import (
-    ForgottenByServer,
-    HistoryUnreadable,
     InternalError,
     JobReason,
-    NeverKept,
     PaidRunLost,
     ResultNotFetched,
-    StoppedOnServer,
-    TooManyResults,
     kind_of,
 )
 from app.reasons.servers import ServerReason
-
-MOST_WORKER_DEATHS = 2
-"""If a server died twice while running the same job, the job may be what kills it (docs/DESIGN.md, rule 4)."""
-
-MOST_REFUSALS = 3
-"""One 5xx may be temporary; three for the same job are final."""
-
-MOST_TRIES = 20
-"""Attempts at one job. Restarts and failovers need a few; a server that accepts everything and keeps nothing needs a
-limit."""
-
-MOST_FILES = 200
-"""Result files of one job. More are a mistake in the workflow, or a server that is wrong."""
 
 CANCEL_PATIENCE = 5.0
 """Seconds that a server has to confirm that it dropped a job; then its user is told that it is cancelled anyway."""
@@ -244,7 +234,7 @@ class JobTable:
             return
         if history is None:
             if job.cancelling:
-                self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+                self.settle(job, Cancelled(job=job.id))
             else:
                 self.reset_for_retry(job, f"{attempt.server} is no longer configured")
             return
@@ -350,7 +340,7 @@ class JobTable:
         if self.final_update(job) is not None and not job.notified:
             if shown is not None and shown != job.terminal_update:
                 job.terminal_update = shown
-                job.end(_STATES[type(shown)])
+                job.end(state_of(shown))
             job.receipt = receipt
             for each in self.batches.jobs_of(job):
                 each.notified = True
@@ -429,7 +419,7 @@ class JobTable:
         if history.outcome == "success":
             lost = streams(job.request.graph) and not job.streamed and not job.saving
             if lost and job.cancelling:
-                self.settle(job, State.CANCELLED, Cancelled(job=job.id))
+                self.settle(job, Cancelled(job=job.id))
                 return
             if lost and not job.worker_deaths and not job.may_cost_again:
                 job.worker_deaths += 1
@@ -445,14 +435,8 @@ class JobTable:
         if job.cancelling:
             # It was dropped before it ran.
             attempt.never_ran |= attempt.cancel_acknowledged and job.state is not State.RUNNING
-            self.settle(job, State.CANCELLED, Cancelled(job=job.id))
-        elif job.worker_deaths >= MOST_WORKER_DEATHS:
-            reason = ForgottenByServer(attempt.server, job.worker_deaths)
-            self.settle(job, State.LOST, Lost(job=job.id, reason=reason))
-        elif job.tries >= MOST_TRIES:
-            self.settle(job, State.LOST, Lost(job=job.id, reason=NeverKept(job.tries)))
-        elif job.refusals >= MOST_REFUSALS:
-            self.settle(job, State.FAILED, Failed(job=job.id, reason=job.notes[0]))
+        if (terminal_update := given_up(job, attempt)) is not None:
+            self.settle(job, terminal_update)
         else:
             self.reset_for_retry(job, "the server does not know the prompt")
 
@@ -462,7 +446,7 @@ class JobTable:
         A job that may be paid for already is lost instead: another attempt could cost as much again.
         """
         if job.may_cost_again and job.attempt is not None:
-            self.settle(job, State.LOST, Lost(job=job.id, reason=PaidRunLost(job.attempt.server)))
+            self.settle(job, Lost(job=job.id, reason=PaidRunLost(job.attempt.server)))
             return
         self.touch(job)
         self._forget_progress(job)
@@ -500,7 +484,7 @@ class JobTable:
             elif job.attempt is not None:
                 job.attempt.never_ran = True
             job.end(State.FAILED)
-            job.spent = _spent(job)
+            job.spent = spent_on(job)
             job.terminal_update = Failed(job=job.id, reason=reason, files=job.paths)
             self.endings[job.id] = job, job.terminal_update
             self._note(job, kind_of(reason))
@@ -527,17 +511,18 @@ class JobTable:
         self.by_prompt.remove_job(job)
         self.jobs.pop(job.id, None)
 
-    def settle(self, job: Job, state: State, terminal_update: TerminalUpdate) -> None:
+    def settle(self, job: Job, terminal_update: TerminalUpdate) -> None:
         """Send the terminal update, once. The job stays in the table until it is known to have been shown."""
+        state = state_of(terminal_update)
         if job.terminal_update is not None or (state is not State.FINISHED and not job.move(state)):
             return
         self._conclude(job, terminal_update)
 
     def _conclude(self, job: Job, terminal_update: TerminalUpdate) -> None:
         job.terminal_update = terminal_update
-        job.spent = _spent(job)
+        job.spent = spent_on(job)
         self.endings[job.id] = job, terminal_update
-        self._note(job, _cause(terminal_update))
+        self._note(job, cause_of(terminal_update))
         self._forget_progress(job)
         self._tell_end(job, terminal_update)
 
@@ -552,7 +537,7 @@ class JobTable:
         elif self.batches.complete(lead):
             lead.terminal_update = combined(lead, self.batches.jobs_of(lead))
             lead.gathered = True
-            lead.end(_STATES[type(lead.terminal_update)])
+            lead.end(state_of(lead.terminal_update))
             self._note(lead, "the whole batch has ended")
             self.updates.append(lead.terminal_update)
         else:
@@ -563,32 +548,10 @@ class JobTable:
         history, attempt = job.history, job.attempt
         if history is None or attempt is None or job.saving or None in job.files.values():
             return
-        # Files that the websocket announced are results even if the history that lists them cannot be read.
-        files = list(job.files) if history.outcome == "unreadable" else results(job.request.graph, history)
-        paths = [path for file in files if (path := job.files.get(file))] + job.streamed
-        if history.outcome == "success" or (history.outcome == "unreadable" and paths):
-            job.notes += [] if history.outcome == "success" else [HistoryUnreadable()]
-            if len(files) > MOST_FILES:
-                job.notes.append(TooManyResults(len(files), MOST_FILES))
+        if has_succeeded(job, history):
+            job.notes += notes_on_results(job, history)
             job.move(State.FINISHED)
-            notes = remarks(job, history, paths)
-            terminal_update = Finished(
-                job=job.id,
-                server=attempt.server,
-                files=tuple(paths),
-                texts=texts(history),
-                notes=notes,
-                seed=job.request.seed,
-                seconds=history.seconds or 0.0,
-                chosen=job.chosen,
-            )
-            self.settle(job, State.FINISHED, terminal_update)
-        elif history.outcome == "interrupted":
-            reason = "" if job.cancelling else StoppedOnServer()
-            self.settle(job, State.CANCELLED, Cancelled(job=job.id, reason=reason))
-        else:
-            reason = failure(job.request.graph, history)
-            self.settle(job, State.FAILED, Failed(job=job.id, reason=reason, files=tuple(paths)))
+        self.settle(job, ending(job, attempt, history))
 
     def _gather(self, job: Job, history: History) -> None:
         if job.attempt is not None:
@@ -628,26 +591,3 @@ class JobTable:
         self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
         self.touch(job)
-
-
-_STATES: dict[type[TerminalUpdate], State] = {
-    Finished: State.FINISHED,
-    Failed: State.FAILED,
-    Cancelled: State.CANCELLED,
-    Lost: State.LOST,
-}
-
-
-def _spent(job: Job) -> Money:
-    """What counts as spent for a job that ends now: nothing unless an attempt may have run."""
-    payment = job.request.payment
-    return payment.due(job.history) if payment is not None and job.may_cost_again else 0
-
-
-def _cause(terminal_update: TerminalUpdate) -> str:
-    """The cause of the last transition: the kind of the reason, if there is one."""
-    match terminal_update:
-        case Finished():
-            return "all results have arrived"
-        case Failed(reason=reason) | Cancelled(reason=reason) | Lost(reason=reason):
-            return (reason if isinstance(reason, str) else kind_of(reason)) or "as requested"

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from app.core.jobs.cost import Estimates, Run
 from app.core.jobs.job import Job, State
-from app.core.scheduling.fair_queue import FairQueue, QueuedJob
+from app.core.scheduling.fair_queue import FairQueue
+from app.core.scheduling.queued_job import QueuedJob
 from app.events import JobId, ServerName
 
 

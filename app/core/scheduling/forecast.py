@@ -7,7 +7,8 @@ from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
-from app.core.scheduling.fair_queue import FairQueue, QueuedJob
+from app.core.scheduling.fair_queue import FairQueue
+from app.core.scheduling.queued_job import QueuedJob
 from app.events import JobId, ServerName
 
 MOST_DECISIONS = 300

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.core.jobs.table import JobTable
-from app.core.scheduling.fair_queue import Crowd, FairQueue, QueuedJob
+from app.core.scheduling.ahead import Ahead, ahead_of_each
+from app.core.scheduling.fair_queue import Crowd, FairQueue
 from app.core.scheduling.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
+from app.core.scheduling.queued_job import QueuedJob
 from app.core.scheduling.run_times import RunTimes
 from app.core.scheduling.wait_reasons import wait_reason
 from app.core.servers.able_servers import AbleServers
@@ -164,6 +168,40 @@ class Line:
             note = self._servers[job.attempt.server].offline_note
             return [Started(job=job.id, server=job.attempt.server), tracker.read(now, note)]
         return []
+
+    def look(self, job: Job, now: float) -> Queued:
+        """Where a job that is not running is in line now. Unlike `snapshot`, nobody counts as told of it."""
+        return self._queued_update(job, now)
+
+    def first(self, most: int, now: float) -> list[QueuedJob]:
+        """The jobs that wait here and are next, at most so many, in the order in which they are expected to start.
+
+        Those whose start is not known come last, in the order of acceptance.
+        """
+        self._renew_forecast(now)
+        ranks = self._forecast.ranks
+        known = (queued for job in ranks if (queued := self._queue.find(job)) is not None)
+        order = list(islice(known, most))
+        if len(order) == most or len(order) == len(self._queue):
+            return order
+        others = (queued for queued in self._queue.waiting() if queued.job not in ranks)
+        return order + nsmallest(most - len(order), others, key=lambda queued: queued.number)
+
+    def first_of(self, person: str, most: int) -> list[QueuedJob]:
+        """The oldest of the jobs of a person that wait here, at most so many."""
+        return list(islice(self._queue.jobs_of(person), most))
+
+    def ahead_of_each(self, order: Iterable[QueuedJob]) -> Iterator[Ahead]:
+        """What starts before each of these jobs, which are the `first`."""
+        return ahead_of_each(order, self._queue)
+
+    def ends_in(self, job: Job, server: ServerName, now: float) -> float | None:
+        """In how many seconds a job that a server runs is expected to end; None if that is not known."""
+        tracker = self._job_table.trackers.get(job.id)
+        remaining = tracker.read(now).remaining if tracker is not None else None
+        if remaining is None and self._times.estimates.knows_any:
+            return self._times.remaining(job, server, now)
+        return remaining
 
     def dispatched(self, job: JobId, number: int) -> None:
         """Know that a server gets a job, which was accepted as the one with this number."""

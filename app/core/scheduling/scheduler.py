@@ -12,9 +12,10 @@ from app.core.jobs.job import Attempt, Job
 from app.core.jobs.table import JobTable
 from app.core.scheduling.accounting import Accounting, Charge
 from app.core.scheduling.admission import Admission
-from app.core.scheduling.fair_queue import EVERYWHERE, NOWHERE, Choice, FairQueue, QueuedJob, Served
+from app.core.scheduling.fair_queue import Choice, FairQueue, Served
 from app.core.scheduling.line import Line
 from app.core.scheduling.places import Places
+from app.core.scheduling.queued_job import EVERYWHERE, NOWHERE, QueuedJob
 from app.core.scheduling.run_times import RunTimes
 from app.core.scheduling.spared_servers import SparedServers
 from app.core.servers.able_servers import AbleServers, Offered

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from app.discord.bridge import cancel_stray_tasks, loop_bridge
 from app.discord.gateway.bot import check_token, hikari_bot
-from app.discord.gateway.invite import INVITED, invite_link
+from app.discord.gateway.guilds.invite import INVITED, invite_link
 from app.discord.gateway.outage import SetupError, describe, fatal
 
 MOST_GUILDS = 100

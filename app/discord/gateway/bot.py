@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from typing import TypeAlias, TypeVar, cast
@@ -20,9 +20,11 @@ from hikari.impl import RESTClientImpl
 from app.boundary import report_failure
 from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
-from app.discord.gateway.arrivals import Arrivals
-from app.discord.gateway.buckets import separate_buckets
-from app.discord.gateway.commands import (
+from app.discord.gateway.connection import Gateway
+from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
+from app.discord.gateway.guilds.invite import invite_link
+from app.discord.gateway.interactions.commands import (
     WITH_BOT,
     WITH_PEOPLE,
     Made,
@@ -31,18 +33,17 @@ from app.discord.gateway.commands import (
     moderator_command,
     workflow_command,
 )
-from app.discord.gateway.connection import Gateway
-from app.discord.gateway.handlers import InteractionHandlers
-from app.discord.gateway.invite import invite_link
-from app.discord.gateway.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.interactions.handlers import InteractionHandlers
+from app.discord.gateway.interactions.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
 from app.discord.gateway.outage import Outage, SetupError
-from app.discord.gateway.request_counter import count_requests
-from app.discord.gateway.rest import ENCODER, RestSender
+from app.discord.gateway.rest.buckets import separate_buckets
+from app.discord.gateway.rest.client import ENCODER, RestSender
+from app.discord.gateway.rest.request_counter import count_requests
 from app.discord.traffic import Traffic
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.commands import MODERATOR
 from app.workflows.load import Workflow
 
 T = TypeVar("T")
@@ -70,13 +71,19 @@ INTENTS = hikari.Intents.GUILDS | hikari.Intents.GUILD_INTEGRATIONS
 """What Discord's gateway tells the bot beside interactions: servers that add it, and changes of roles and channels. It
 gets no messages and no members."""
 
+DELETIONS = hikari.Intents.GUILD_MESSAGES
+"""What tells the bot of deleted messages as well. It is not privileged: what people write does not come with it."""
+
 MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
 
 Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 
 
 class Bot:
-    """Owns the gateway and the commands. Everything in this class runs in hikari's loop."""
+    """Owns the gateway and the commands. Everything in this class runs in hikari's loop.
+
+    With `deletions`, Discord also says which messages are deleted.
+    """
 
     def __init__(
         self,
@@ -86,8 +93,13 @@ class Bot:
         sender: RestSender,
         traffic: Traffic,
         arrivals: Arrivals,
+        built_in: Collection[str],
+        deletions: Deletions | None = None,
     ) -> None:
+        self._deletions = deletions
         self._arrivals = arrivals
+        self._built_in = built_in
+        """The names of the bot's own commands that are offered, without those of moderators."""
         self._token = token
         self._config = config
         self._handlers = handlers
@@ -119,8 +131,11 @@ class Bot:
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `SetupError`.
         """
-        bot = hikari_bot(self._token, self._config.rest_url, INTENTS)
+        intents = INTENTS if self._deletions is None else INTENTS | DELETIONS
+        bot = hikari_bot(self._token, self._config.rest_url, intents)
         self._arrivals.subscribe(bot)
+        if self._deletions is not None:
+            self._deletions.subscribe(bot)
         client = self._client = lightbulb.client_from_app(
             bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
         )
@@ -278,7 +293,7 @@ class Bot:
         takers, places = menus(workflows), WITH_PEOPLE if self._config.user_install else WITH_BOT
         new_commands = [
             *(workflow_command(command, self._handlers, places) for command in slash_commands),
-            *(built_in_command(name, self._handlers, places) for name in BUILT_IN),
+            *(built_in_command(name, self._handlers, places) for name in self._built_in),
             *(moderator_command(name, self._handlers) for name in MODERATOR),
             *(menu(workflow, self._handlers, places) for workflow in takers),
         ]
@@ -324,3 +339,8 @@ def check_token(token: str) -> None:
         hikari.applications.get_token_id(token.strip())
     except ValueError:
         raise SetupError(MALFORMED) from None
+
+
+def bot_id(token: str) -> str:
+    """The bot's own id as a person, which its token begins with. The token is one that `check_token` accepts."""
+    return str(int(hikari.applications.get_token_id(token.strip())))

@@ -17,13 +17,13 @@ from msgspec import Struct
 from app.config.settings import Discord
 from app.discord.bridge import cancel_stray_tasks, loop_bridge
 from app.discord.gateway.bot import check_token, hikari_bot
-from app.discord.gateway.channels import first_writable
 from app.discord.gateway.connection import Gateway
-from app.discord.gateway.message_files import files_of
+from app.discord.gateway.guilds.channels import first_writable
+from app.discord.gateway.guilds.roles import unknown_roles
+from app.discord.gateway.interactions.message_files import files_of
+from app.discord.gateway.interactions.responses import say
 from app.discord.gateway.outage import SetupError, describe
-from app.discord.gateway.responses import say
-from app.discord.gateway.rest import ENCODER, ErrorBody, RestSender, error_body
-from app.discord.gateway.roles import unknown_roles
+from app.discord.gateway.rest.client import ENCODER, ErrorBody, RestSender, error_body
 from app.discord.message_ref import Seen
 from app.discord.text import shorten
 from app.discord.ui.components import Card, Upload

@@ -23,7 +23,7 @@ from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.hints import Hints
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
-from app.discord.messages.thumbnails import Thumbnails
+from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.text import shorten
 from app.discord.ui.components import LONGEST_ALT_TEXT, Upload
 from app.discord.ui.job_view import JobView, view_of
@@ -31,15 +31,16 @@ from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
 from app.ports import ConnectionLost
+from app.reasons.limits import LimitReason
 from app.service.catalog import Catalog
 from app.service.follow_ups import is_kept, list_follow_ups
 from app.service.job_factory import repeat
 from app.service.notifications import Notifications
-from app.service.reasons import JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
+from app.service.reasons import AcceptanceUnknown, JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
 from app.texts.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +49,9 @@ PAST_TIMES = 5.0
 
 MOST_REJECTED = 256
 """Requests over a limit that are kept; people with older ones have to start again."""
+
+ACCEPTANCE = 10.0
+"""Seconds that somebody on the page waits for the journal: it takes milliseconds, unless the disk is full."""
 
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
@@ -65,7 +69,8 @@ class LiveMessages:
 
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
-    the pictures of a request. With `hints`, people read once what to do with their first picture.
+    the pictures of a request. With `hints`, people read once what to do with their first picture; with
+    `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
     """
 
     def __init__(
@@ -80,7 +85,9 @@ class LiveMessages:
         label_guilds: Collection[str] = (),
         notifications: Notifications,
         hints: Hints | None = None,
+        list_thumbnails: ListThumbnails | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
+        hide: Callable[[JobId], Awaitable[None]] | None = None,
     ) -> None:
         self._hints = hints
         self.notifications = notifications
@@ -95,9 +102,15 @@ class LiveMessages:
         self._mark_previews = mark_previews
         self._label_guilds = label_guilds
         self._possible_changes = possible_changes
-        self._thumbnails = Thumbnails(tasks, prepare_files)
+        self._list_thumbnails = list_thumbnails
+        self._hide = hide
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
+
+    async def left_channel(self, job: JobId) -> None:
+        """See `app.discord.messages.ports.MessageContext`."""
+        if (hide := self._hide) is not None:
+            await run_request(partial(hide, job), "a result could not be hidden in the gallery", job=job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         """See `app.discord.messages.ports.MessageContext`."""
@@ -110,10 +123,43 @@ class LiveMessages:
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
 
         # Before its person reads of it, who may press the button at once.
-        reply.before_rejection = partial(self._keep_rejected, Rejected(request, spoiler))
+        reply.decided = partial(self._keep_rejected, Rejected(request, spoiler))
         self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
 
-    def _keep_rejected(self, rejected: Rejected) -> None:
+    async def begin_from_page(self, request: JobRequest, place: MessageRef) -> None:
+        """Submit a request that was made on the page, and show its progress in a new message at this place.
+
+        Returns once it is accepted. Raises `WorkflowError` if a limit is in the way, or if it is not known in time
+        whether it is accepted.
+        """
+        place = replace(place, asked=self.now())
+        reply = self._reply(request, place, None)
+        actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
+        over = anyio.Event()
+        decisions: list[LimitReason | None] = []
+
+        def decided(limit: LimitReason | None) -> None:
+            decisions.append(limit)
+            over.set()
+
+        async def live() -> None:
+            try:
+                await self._live(reply, actor)
+            finally:
+                over.set()
+
+        reply.decided = decided
+        self._tasks.start_soon(live, name=f"interaction {request.job}")
+        with anyio.move_on_after(ACCEPTANCE):
+            await over.wait()
+        if not decisions:
+            raise WorkflowError(AcceptanceUnknown())
+        if (limit := decisions[0]) is not None:
+            raise WorkflowError(limit)
+
+    def _keep_rejected(self, rejected: Rejected, limit: LimitReason | None) -> None:
+        if limit is None:
+            return
         self._rejected[rejected.request.job] = rejected
         while len(self._rejected) > MOST_REJECTED:
             del self._rejected[next(iter(self._rejected))]
@@ -169,12 +215,8 @@ class LiveMessages:
 
     async def thumbnails(self, jobs: Sequence[Job]) -> dict[JobId, Upload]:
         """The thumbnails of the results of jobs, as far as there are any; hidden where the results are."""
-        results = [
-            (job.id, job.terminal_update.files, job.request.owner)
-            for job in jobs
-            if isinstance(job.terminal_update, Finished)
-        ]
-        made = await self._thumbnails.of(results)
+        results = [(job.id, job.terminal_update.files) for job in jobs if isinstance(job.terminal_update, Finished)]
+        made = await self._list_thumbnails.of(results) if self._list_thumbnails is not None else {}
         views = {job.id: self.view(job) for job in jobs if job.id in made}
         return {
             job: replace(upload, alt=shorten(views[job].headline, LONGEST_ALT_TEXT), spoiler=views[job].spoiler)
@@ -226,7 +268,7 @@ class LiveMessages:
         view = view_of(request, workflow, follow_ups, spoiler=place.spoiler)
         view.mark_previews = self._mark_previews
         view.labelled = place.guild in self._label_guilds
-        view.outside = place.outside
+        view.outside, view.from_page = place.outside, place.from_page
         reply = MessageReply(view, place, self, token)
         if self._hints is not None:
             reply.is_first = partial(self._hints.claim, view)

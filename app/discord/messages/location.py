@@ -47,6 +47,7 @@ class MessageLocation:
         """Record that somebody deleted the message."""
         self.lost = True
         self._token = None
+        await self._context.left_channel(self._job)
         await self._move(replace(self.place, deleted=True))
 
     async def leave(self) -> None:
@@ -72,6 +73,7 @@ class MessageLocation:
             outdated = place.channel, place.left
         moved = replace(place, channel=seen.channel, message=seen.message, outdated=outdated, left="", deleted=False)
         if seen.channel != place.channel:
+            await self._context.left_channel(self._job)
             more = tuple(f"{channel}/{message}" for channel, message in place.continuations)
             moved = replace(moved, guild="", more=more, outside=False)
         if seen.new and not moved.guild:

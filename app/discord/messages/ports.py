@@ -159,6 +159,10 @@ class MessageContext(Protocol):
         """Who wants to be notified, and how."""
         ...
 
+    async def left_channel(self, job: JobId) -> None:
+        """Hide a job from others, because its message or its result is no longer where it was asked for."""
+        ...
+
     async def place_changed(self, job: JobId, place: str) -> None:
         """Record in the journal where a job is shown; returns once that is recorded."""
         ...

@@ -10,7 +10,7 @@ import anyio
 import structlog
 
 from app.discord.message_ref import MessageRef, Token
-from app.discord.messages.delivery import Delivery
+from app.discord.messages.delivery import Delivery, nonce
 from app.discord.messages.location import MessageLocation
 from app.discord.messages.notification import Notification
 from app.discord.messages.ports import (
@@ -29,7 +29,7 @@ from app.discord.ui.job_view import JobView
 from app.discord.ui.pages import over_limit
 from app.events import TERMINAL_UPDATES, AnyUpdate, Arrived, Finished, NotAccepted, Previewed, TerminalUpdate
 from app.reasons.limits import LimitReason
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -63,8 +63,8 @@ class MessageReply:
         self._small: dict[str, tuple[Upload, ...]] = {}
         """Small versions of the pictures that have arrived, by path; none of one that cannot be made small."""
         self.receipt = ""
-        self.before_rejection: Callable[[], None] = lambda: None
-        """Called if the request is over a limit, before anybody is told: there is no job and no message then."""
+        self.decided: Callable[[LimitReason | None], None] = lambda _: None
+        """Called once it is known whether the request becomes a job, with the limit that is in the way, if any."""
         self.is_first: Callable[[], Awaitable[bool]] = _never
         """Called before a result is shown that its person cannot be told of separately: whether it has the hint."""
         self.possible_changes: Callable[[], Awaitable[frozenset[Change]]] = no_changes
@@ -101,6 +101,8 @@ class MessageReply:
             self.view.arrived = await self._prepare(update.files)
         elif isinstance(update, Finished):
             self.view.changes = await self.possible_changes()
+        if not self.view.accepted:
+            self.decided(update.reason if isinstance(update, NotAccepted) else None)
         self.view.handle(update, self._context.now())
         if isinstance(update, NotAccepted):
             await self._reject(update.reason)
@@ -130,7 +132,9 @@ class MessageReply:
 
     async def _reject(self, reason: LimitReason) -> None:
         """Say only to the person who asked that a limit is reached, and delete the message."""
-        self.before_rejection()
+        if self.place.from_page:
+            # The page says so.
+            return
         if (token := self._location.token) is None:
             logger.warning("a request of an operator is over a limit", job=self.view.job)
             return
@@ -151,6 +155,25 @@ class MessageReply:
         if (self.view.expected or math.inf) < self._context.now():
             self.view.expected = None
 
+    @property
+    def _may_be_sent(self) -> bool:
+        """Whether the bot may edit the message now, or post it, if nobody asked in Discord and it is not there yet."""
+        place = self.place
+        awaited = place.from_page and not place.left and not place.deleted
+        return bool(place.message or awaited) and not self._context.pacing.busy(place.channel)
+
+    async def _send(self, card: Card) -> None:
+        """Edit the message as the bot; if there is none yet, post it."""
+        place, sender = self.place, self._context.sender
+        if place.message:
+            await sender.edit(place.channel, place.message, card)
+            return
+        # The nonce is that of the result, so that after a crash the result replaces this card, if that is soon.
+        seen = await sender.create(place.channel, card, nonce(self.view.job))
+        await self._location.settle(seen)
+        if seen.stale:
+            await sender.edit(seen.channel, seen.message, card)
+
     async def _refresh(self) -> None:
         if self.view.terminal_update is not None:
             # Only a delivery has its files.
@@ -166,11 +189,11 @@ class MessageReply:
             elif place.outside:
                 # The final update goes to its owner directly.
                 return
-            elif place.message and not context.pacing.busy(place.channel):
+            elif self._may_be_sent:
                 with context.pacing.sending(place.channel):
-                    await context.sender.edit(place.channel, place.message, card)
+                    await self._send(card)
             else:
-                self.behind = bool(place.message)
+                self.behind = bool(place.message) or place.from_page
                 return
             self._shown, self.behind = card, False
         except Expired:

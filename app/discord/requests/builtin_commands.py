@@ -25,6 +25,7 @@ from app.service.allowances import Allowances, origin_of
 from app.service.catalog import Catalog
 from app.service.choices import Choices
 from app.service.notifications import Notifications, workflow_settings
+from app.service.page_access import PageAccess
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
 from app.service.visibility import OwnOnly, Visibility
@@ -44,6 +45,7 @@ class BuiltinCommands:
     `latency` returns Discord's latency in seconds;
     `server_names` maps each server to the name that people may read. `started` returns the servers that the bot starts
     and stops. `visibility` says whose requests a person may read; without it, everybody reads their own.
+    `page` lets people into the web page, if there is one.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class BuiltinCommands:
         notifications: Notifications,
         started: Callable[[], Collection[ServerName]] = tuple,
         visibility: Visibility | None = None,
+        page: PageAccess | None = None,
     ) -> None:
+        self._page = page
         self._notifications = notifications
         self._job_lists = JobLists(
             job_history, catalog, live_messages, server_names, visibility or OwnOnly(), offer_pages.clickable
@@ -98,6 +102,10 @@ class BuiltinCommands:
                 await self._responder.tell(caller, pages.usage(used, grant.weight, spent))
             case "models":
                 await self._responder.tell(caller, await self._offer_pages.models(caller))
+            case "page" if self._page is not None:
+                page = self._page
+                card = pages.web_page(page.link(caller.user), page.address if page.has_login else "")
+                await self._responder.tell(caller, card)
             case "settings":
                 await self._settings(command.argument, caller)
             case "status":

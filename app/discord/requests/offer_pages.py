@@ -29,7 +29,7 @@ class OfferPages:
     """Makes the pages of /help and /models.
 
     `servers` are all servers. `registered` returns the registered commands and menus, `command_ids` Discord's ids of
-    the commands in a Discord server by their names.
+    the commands in a Discord server by their names. `built_in` are the bot's own commands, with what they do.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class OfferPages:
         servers: Collection[ServerName],
         registered: Callable[[], tuple[Sequence[Command], Sequence[str]]],
         command_ids: Callable[[str], Mapping[str, int]],
+        built_in: Mapping[str, str] = BUILT_IN,
     ) -> None:
+        self._built_in = built_in
         self._job_history = job_history
         self._catalog = catalog
         self._choices = choices
@@ -63,7 +65,7 @@ class OfferPages:
             Help(
                 # What is made comes before the workflows that make it.
                 commands=sorted(offered, key=lambda command: not command.task),
-                own=BUILT_IN,
+                own=self._built_in,
                 moderator=MODERATOR if caller.moderator and caller.guild else {},
                 menus=menus,
                 clickable=self.clickable(caller.guild),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import structlog
@@ -68,24 +68,38 @@ class Responder:
         calls: list[Callable[[], Awaitable[None]]] = [partial(self._sender.delete_original, caller.token)]
         # A message that /show created stands alone: it has no continuations.
         if place is not None and place.message == (message or caller.message):
-            further = [*place.continuations, *([place.notice] if place.notice is not None else [])]
-            calls += [partial(self._sender.delete, channel, each) for channel, each in further]
-        if message and not await self._delete(caller, message):
+            calls += self._further(place)
+        if message and not await self._delete(caller.channel, message):
+            await self.refuse(caller, NOT_DELETED)
             return
+        await self._try(calls)
+
+    async def remove_as_bot(self, place: MessageRef) -> bool:
+        """Delete a job's messages where nobody clicked one; whether the first of them is gone."""
+        if place.message and (place.outside or not await self._delete(place.channel, place.message)):
+            return False
+        await self._try(self._further(place))
+        return True
+
+    def _further(self, place: MessageRef) -> list[Callable[[], Awaitable[None]]]:
+        """Calls that delete the messages that continue a job's first one, and its notification."""
+        further = [*place.continuations, *([place.notice] if place.notice is not None else [])]
+        return [partial(self._sender.delete, channel, message) for channel, message in further]
+
+    async def _try(self, calls: Iterable[Callable[[], Awaitable[None]]]) -> None:
         for call in calls:
             try:
                 await call()
             except SendError as error:
                 logger.info("a message could not be deleted", reason=str(error))
 
-    async def _delete(self, caller: Caller, message: str) -> bool:
-        """Delete a message as the bot; if that is impossible, tell the caller, and return False."""
+    async def _delete(self, channel: str, message: str) -> bool:
+        """Delete a message as the bot; whether it is gone."""
         try:
-            await self._sender.delete(caller.channel, message)
+            await self._sender.delete(channel, message)
         except Deleted:
             pass
         except SendError as error:
             logger.info("a message could not be deleted", reason=str(error))
-            await self.refuse(caller, NOT_DELETED)
             return False
         return True

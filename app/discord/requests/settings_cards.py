@@ -38,7 +38,7 @@ VERBS = frozenset(
 class SettingsCards:
     """Carries out what people do on cards of settings. Drafts are in the journal, so nothing is kept here.
 
-    `begin` begins a job that was made from an earlier one. Every method raises `WorkflowError` for what cannot be done.
+    `begin` begins a job beside an earlier one. Every method raises `WorkflowError` for what cannot be done.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class SettingsCards:
         job = await self._job(draft)
         await self._check_offered(draft, workflow)
         request = await self._job_factory.vary(job, draft.values, caller, draft.files)
-        await self._begin(job, request, caller)
+        await self._begin(job, replace(request, parent=job.id), caller)
 
     async def _save(self, draft: SettingsDraft, workflow: Workflow, caller: Caller) -> None:
         """Change the waiting job; if it does not wait any more, the draft becomes one for another job."""

@@ -38,7 +38,7 @@ from app.texts import job_message as texts
 from app.texts.help import hint_line
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
-from app.workflows.variation import STRENGTHS
+from app.workflows.variations.derive import STRENGTHS
 
 WAITING, WORKING, DONE, BROKEN = 0x5865F2, 0xFEE75C, 0x57F287, 0xED4245
 
@@ -127,6 +127,8 @@ def _owner(view: JobView) -> str:
 
 def _unfinished(view: JobView) -> Card:
     blocks: list[Block] = [_head(view)]
+    if view.from_page:
+        blocks.append(Text(f"-# {texts.asked_on_page(f'<@{view.owner}>')}"))
     if view.farewell:
         return Card((*blocks, Text(view.farewell)), WAITING)
     when = f"<t:{view.expected}:R>" if view.expected else ""

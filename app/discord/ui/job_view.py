@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from app.core.gallery import prompt_of
 from app.core.jobs.job import JobRequest
 from app.discord.ui.components import Upload
 from app.events import (
@@ -28,9 +29,10 @@ from app.events import (
 from app.ports import Json
 from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
+from app.service.job_settings import changed_picture
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
-from app.workflows.variation import Change
+from app.workflows.variations.derive import Change
 
 STEADY = 5.0
 """Seconds by which an expected time must change before it is shown anew: Discord counts it down by itself."""
@@ -60,6 +62,8 @@ class JobView(Struct, kw_only=True):
     """Whether the result says in words that a machine made it."""
     outside: bool = False
     """Whether the message can be edited only while the interaction's token is valid."""
+    from_page: bool = False
+    """Whether it was asked for on the page, so that nothing beside the message says who asked."""
     mark_previews: bool = False
     """Whether previews carry the mark of `app.media_worker.mark`."""
     accepted: bool = False
@@ -116,7 +120,7 @@ class JobView(Struct, kw_only=True):
 
     def set_values(self, values: Mapping[str, Json], seed: int | None, pictures: int) -> None:
         """Show these values of the request, by slot, its first seed, and how many jobs it is."""
-        self.prompt = str(values.get("prompt", ""))
+        self.prompt = prompt_of(values)
         self.model = _model(self.workflow, values)
         self.seed = seed
         self.pictures = pictures
@@ -162,19 +166,9 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
-    if request.variation is not None:
-        view.change, view.before = request.variation.change, request.variation.picture
-    else:
-        view.before = _changed(request, workflow)
+    view.change = request.variation.change if request.variation is not None else ""
+    view.before = changed_picture(request, workflow)
     return view
-
-
-def _changed(request: JobRequest, workflow: Workflow | None) -> str:
-    """The picture that a request changes as its prompt says, as a path; "" if it changes none."""
-    slots = workflow.slots if workflow is not None and workflow.result in {"", "image"} else ()
-    pictures = [slot.name for slot in slots if slot.kind == "image" and request.values.get(slot.name)]
-    prompted = any(slot.name == "prompt" for slot in slots)
-    return str(request.values[pictures[0]]) if pictures and prompted else ""
 
 
 def _model_slot(workflow: Workflow | None) -> Slot | None:

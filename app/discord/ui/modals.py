@@ -12,7 +12,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from app.config.settings import FORMATS
-from app.discord.text import current_value, shorten
+from app.discord.text import shorten
 from app.discord.ui.components import Choice
 from app.discord.ui.forms import (
     LONGEST_LABEL,
@@ -30,6 +30,7 @@ from app.discord.ui.slot_fields import AUTOMATIC, NOTHING_OFFERED, Offered, slot
 from app.ports import Json
 from app.service.formats import sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
+from app.service.slot_values import current_value
 from app.service.values import missing_slots, preset
 from app.texts import forms as texts
 from app.texts.commands import which_result
@@ -67,8 +68,11 @@ def form(
     without: str = "",
     offered: Offered = NOTHING_OFFERED,
     files: Collection[str] = (),
+    most: int = MOST_FIELDS,
 ) -> Form | None:
     """The form to fill in before a job is created, prefilled with `values`; None if there is nothing to ask.
+
+    It has at most so many fields; what people change often comes first.
 
     `results` is the number of results to choose from; if it is more than one, the form asks which. It asks for the
     slots that are shown in one of the places `show`, except `without`, and for every required slot without a value; and
@@ -89,7 +93,7 @@ def form(
         key=lambda field: _rank(field, workflow, {slot.name for slot in (*needed, *needed_files)}),
     )
     fields: list[Field] = [_which(results), *ranked] if results > 1 else ranked
-    return Form(custom_id, shorten(workflow.title, LONGEST_TITLE), tuple(fields[:MOST_FIELDS]))
+    return Form(custom_id, shorten(workflow.title, LONGEST_TITLE), tuple(fields[:most]))
 
 
 def _fields(

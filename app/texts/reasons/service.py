@@ -42,6 +42,18 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"The image server lacks what this needs for {quoted(workflow)}. Ask the people who run this bot."
         case reasons.NoPlaceForResult():
             return "Discord did not take the result. Try again in a few minutes."
+        case reasons.MessageNotDeleted():
+            return "The files are deleted, but I cannot delete the message in Discord. Ask a moderator."
+        case reasons.CannotWriteThere():
+            return "You cannot write in the channel of this result, so nothing new can be made there for you."
+        case reasons.BotCannotPost():
+            return "I cannot post in the channel of this result. Use the command in another channel."
+        case reasons.PlaceNotKnown():
+            return "Discord does not say now whether you can write in that channel. Try again in a minute."
+        case reasons.AcceptanceUnknown():
+            return "The bot is busy. Look in the queue for your request before you ask again."
+        case reasons.TooManyPagesOpen():
+            return "Too many pages are open to keep this one up to date. Close one and reload."
         case reasons.FewerResults(count=count):
             return f"There are only {count} results here."
         case reasons.InputNotKept():

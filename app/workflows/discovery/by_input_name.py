@@ -10,7 +10,7 @@ from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.value_source import held, literal, number, parts, text
 from app.workflows.discovery.vocabulary import LYRICS, NEGATIVE_INPUTS, NUMBERED_PROMPTS, PROMPT_INPUTS
 from app.workflows.model import Target
-from app.workflows.node_definitions import Definitions, Input
+from app.workflows.nodes.definitions import Definitions, Input
 
 WORDS = {"prompt": PROMPT_INPUTS, "negative": NEGATIVE_INPUTS, "lyrics": (LYRICS,)}
 """The names that such nodes give to the texts that people write, by slot."""

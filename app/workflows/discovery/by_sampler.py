@@ -11,9 +11,9 @@ from app.workflows.api_graph import SEEDS, inputs
 from app.workflows.discovery.candidates import Candidate, FoundBy
 from app.workflows.discovery.value_source import chosen, literal, number, numbers, parts, text
 from app.workflows.discovery.vocabulary import ENCODED
-from app.workflows.input_checks import folder_of
 from app.workflows.model import Target
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.nodes.input_checks import folder_of
 
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seed": ("noise", ("seed", "noise_seed")),

@@ -10,9 +10,9 @@ from msgspec import Struct
 from app.core.jobs.progress import title
 from app.ports import Graph, Json
 from app.workflows.api_graph import SEEDS, inputs, known_input
-from app.workflows.input_checks import is_model
 from app.workflows.model import UPLOADED, Kind, Slot, Target
-from app.workflows.node_definitions import Definitions, Input
+from app.workflows.nodes.definitions import Definitions, Input
+from app.workflows.nodes.input_checks import is_model
 from app.workflows.reasons.discovery import InputPlace
 
 TITLES = {

@@ -11,7 +11,7 @@ from app.ports import Graph
 from app.workflows.api_graph import inputs
 from app.workflows.discovery.by_input_name import BY_INPUT_NAME
 from app.workflows.discovery.candidates import TITLES, Candidate, slug
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 LONGEST_TITLE = 24
 """Characters of a title that becomes the name of a slot; people would not type a longer one."""

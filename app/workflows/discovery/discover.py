@@ -21,9 +21,8 @@ from app.workflows.discovery.disambiguate import separate
 from app.workflows.discovery.result_kind import made
 from app.workflows.discovery.uploads import uploads
 from app.workflows.editor_format.convert import AppInput
-from app.workflows.manifest.schema import Result
-from app.workflows.model import Slot, Target, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.model import Result, Slot, Target, WorkflowError
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.reasons.discovery import DiscoveryReason, SeveralCandidates
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from app.ports import Graph
 from app.workflows.api_graph import inputs
-from app.workflows.manifest.schema import Result
-from app.workflows.node_definitions import Definitions
+from app.workflows.model import Result
+from app.workflows.nodes.definitions import Definitions
 
 KINDS: dict[str, Result] = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio", "STRING": "text"}
 """The type of the connection into an output node, and the kind of result."""

@@ -13,7 +13,7 @@ from app.workflows.api_graph import inputs
 from app.workflows.discovery.candidates import Candidate, FoundBy, slug
 from app.workflows.discovery.value_source import literal
 from app.workflows.model import UPLOADED, Kind, Target
-from app.workflows.node_definitions import Definitions, Uploaded
+from app.workflows.nodes.definitions import Definitions, Uploaded
 
 BY_CLASS = FoundBy("node_class")
 

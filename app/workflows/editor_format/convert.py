@@ -20,7 +20,7 @@ from app.workflows.editor_format.replaced import replaced
 from app.workflows.editor_format.subgraphs import Opened, expand
 from app.workflows.editor_format.widgets import RECORDED, VIEWED, field_values
 from app.workflows.model import Target, WorkflowError
-from app.workflows.node_definitions import Definition, Definitions
+from app.workflows.nodes.definitions import Definition, Definitions
 from app.workflows.reasons.editor_format import (
     GroupNode,
     MadeInBrowser,

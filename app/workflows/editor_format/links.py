@@ -8,7 +8,7 @@ from app.ports import Json
 from app.workflows.editor_format.parser import BYPASSED, INSIDE, MUTED, Node, Socket
 from app.workflows.editor_format.subgraphs import Opened
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import compatible
+from app.workflows.nodes.definitions import compatible
 from app.workflows.reasons.editor_format import (
     LinkLoop,
     MissingLink,

@@ -7,7 +7,7 @@ from app.workflows.editor_format.parser import Node
 from app.workflows.editor_format.subgraphs import Opened
 from app.workflows.editor_format.widgets import field_values
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 
 def shown_value(definitions: Definitions, here: Opened, slot: int) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from app.workflows.editor_format.parser import Node
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 
 
 def replaced(node: Node, definitions: Definitions) -> Node:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from app.ports import Json
 from app.workflows.editor_format.parser import CONTROLS, Node
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import OWN_CHOICES, Definition, Input
+from app.workflows.nodes.definitions import OWN_CHOICES, Definition, Input
 from app.workflows.reasons.editor_format import ValuesDoNotFit
 
 BUTTONS = frozenset({"upload", "videopreview", "audioUI", "choose video to upload", "choose file to upload"})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from app.workflows.discovery.candidates import LONGEST, slug
-from app.workflows.manifest.schema import Result
+from app.workflows.model import Result
 
 SPOKEN = {
     "t2i": "picture",

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.ports import Json
-from app.workflows.model import Kind, Show
+from app.workflows.model import Kind, Result, Show
 from app.workflows.task import Task
 
 NAME = r"^[a-z0-9_-]{1,32}$"
@@ -19,13 +19,11 @@ NAME = r"^[a-z0-9_-]{1,32}$"
 
 BUILT_IN = frozenset(
     {"jobs", "queue", "cancel", "show", "usage", "limits", "ban", "unban", "models", "status", "help", "settings"}
-    | {"workflows"}
+    | {"page", "workflows"}
 )
 """Names of the bot's own commands, present and possible."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME)]
-
-Result: TypeAlias = Literal["", "image", "video", "audio", "text"]
 
 Number: TypeAlias = int | float
 """An int is kept as an int, because the largest seed, 2**64 - 1, is not exact as a float."""

@@ -16,7 +16,7 @@ from app.workflows.discovery.candidates import slot as found_slot
 from app.workflows.discovery.discover import Discovery
 from app.workflows.manifest.schema import ManifestSlot, ManifestTarget
 from app.workflows.model import UPLOADED, Slot, Target, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from app.workflows.reasons.manifest import (
     LimitNotFinite,
     LimitsReversed,

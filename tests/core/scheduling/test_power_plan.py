@@ -13,7 +13,7 @@ from msgspec import Struct
 from app.config.settings import Power
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import CommandEnded, ExpectServer, RunCommand, SubmitPrompt
-from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest
 from app.core.jobs.table import JobTable
 from app.core.scheduling.power_plan import MOST_STOPS, WORTH, PowerPlan
 from app.core.scheduling.scheduler import Scheduler
@@ -132,7 +132,7 @@ class Garage:
         return self.job_table.jobs[JobId(name)]
 
     def finish(self, name: str) -> None:
-        self.job_table.settle(self.job(name), State.FAILED, Failed(job=JobId(name), reason=NothingProduced()))
+        self.job_table.settle(self.job(name), Failed(job=JobId(name), reason=NothingProduced()))
         self.job_table.delivered(self.job(name))
         self.turn()
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import SubmitPrompt
 from app.core.jobs.cost import Run
-from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.job import Job, JobRequest
 from app.core.jobs.table import JobTable
 from app.core.limits.usage import Allowance, Origin
 from app.core.scheduling.fair_queue import MOST_OVERTAKEN
@@ -391,7 +391,7 @@ def test_a_refused_or_cancelled_job_says_nothing_about_its_server() -> None:
             desk.start(name)
             desk.job_table.ended(desk.job(name), History("interrupted"))
         else:
-            desk.job_table.settle(desk.job(name), State.FAILED, Failed(job=JobId(name), reason=PromptIdRepeated(A)))
+            desk.job_table.settle(desk.job(name), Failed(job=JobId(name), reason=PromptIdRepeated(A)))
         desk.plan()
     assert not desk.servers[A].rest.failures
 

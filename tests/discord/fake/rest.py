@@ -19,8 +19,8 @@ from tests.discord.fake.wire import ApiError, Payload
 PREFIX = "/api/v10"
 LARGEST_REQUEST = 512 * MIB
 CLOUDFLARE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>Error {0}</h1>cloudflare</body></html>"
-FREE = ("/webhooks/", "/interactions/")
-"""Their token is in the path."""
+FREE = ("/webhooks/", "/interactions/", "/oauth2/token")
+"""Their token is in the path, or is what they are about."""
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -84,7 +84,8 @@ class Rest:
     async def _answer(
         self, request: web.Request, endpoint: Endpoint, entry: Request, headers: dict[str, str]
     ) -> web.StreamResponse:
-        if not entry.path.startswith(FREE) and entry.authorization != f"Bot {self._state.token}":
+        is_person = entry.path == "/users/@me" and (entry.authorization or "").startswith("Bearer ")
+        if not entry.path.startswith(FREE) and not is_person and entry.authorization != f"Bot {self._state.token}":
             raise ApiError(401, 0, "401: Unauthorized")
         # Calls are counted as they come in, however long they take from then on.
         major = request.match_info.get("token") or request.match_info.get("channel") or ""
@@ -134,6 +135,8 @@ def _break(fault: Fault, request: web.Request) -> None:
 
 async def read_body(request: web.Request, limit: int, whole: int) -> Body:
     """Take the whole body in. Raises 413/40005: a file is larger than `limit` bytes, or all than `whole`."""
+    if request.content_type == "application/x-www-form-urlencoded":
+        return Body(dict(await request.post()))
     if request.content_type != "multipart/form-data":
         raw = await request.read()
         try:

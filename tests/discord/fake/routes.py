@@ -7,6 +7,7 @@ from aiohttp import web
 from tests.discord.fake import world
 from tests.discord.fake.content import check_message
 from tests.discord.fake.gateway import Gateway
+from tests.discord.fake.oauth import OAuth
 from tests.discord.fake.rest import BODY, PREFIX, Body
 from tests.discord.fake.state import State
 from tests.discord.fake.wire import EPHEMERAL, ApiError, Payload, invalid
@@ -23,9 +24,10 @@ def _check_explicit(channel: Channel, body: Body) -> None:
 class Routes:
     """Endpoints about the application itself, interactions and channels."""
 
-    def __init__(self, state: State, gateway: Gateway) -> None:
+    def __init__(self, state: State, gateway: Gateway, oauth: OAuth) -> None:
         self._state = state
         self._gateway = gateway
+        self._oauth = oauth
 
     def table(self) -> list[web.RouteDef]:
         """Method, path, endpoint."""
@@ -38,6 +40,7 @@ class Routes:
             ("GET", "/users/@me", self._me),
             ("POST", "/users/@me/channels", self._open_dm),
             ("GET", "/users/@me/guilds", self._my_guilds),
+            ("GET", "/users/{user}", self._user),
             ("GET", "/guilds/{guild}", self._rest_guild),
             ("GET", "/guilds/{guild}/audit-logs", self._audit_log),
             ("GET", "/guilds/{guild}/channels", self._guild_channels),
@@ -69,8 +72,13 @@ class Routes:
             described["team"] = world.describe_team(state.team_owner)
         return web.json_response(described)
 
-    async def _me(self, _: web.Request) -> web.Response:
-        return web.json_response(self._state.bot.describe())
+    async def _me(self, request: web.Request) -> web.Response:
+        authorization = request.headers.get("Authorization", "")
+        is_person = authorization.startswith("Bearer ")
+        return web.json_response(self._oauth.person(authorization) if is_person else self._state.bot.describe())
+
+    async def _user(self, request: web.Request) -> web.Response:
+        return web.json_response(self._state.person(request.match_info["user"]).describe())
 
     async def _my_guilds(self, request: web.Request) -> web.Response:
         after = int(request.query.get("after", 0))

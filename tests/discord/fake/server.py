@@ -18,6 +18,7 @@ from tests.discord.fake.crowd import Crowd
 from tests.discord.fake.gateway import Gateway
 from tests.discord.fake.interactions import Interaction
 from tests.discord.fake.messages import Revision
+from tests.discord.fake.oauth import Application, OAuth
 from tests.discord.fake.registration import Registration
 from tests.discord.fake.rest import LARGEST_REQUEST, PREFIX, Rest
 from tests.discord.fake.routes import Routes
@@ -43,6 +44,8 @@ class FakeDiscord(Crowd):
         super().__init__(state, Gateway(state))
         self.token = token
         self.url = ""
+        self.oauth = Application()
+        """What the developer portal says of the application: its secret, and where people may be sent back."""
 
     @property
     def rest_url(self) -> str:
@@ -131,7 +134,9 @@ class FakeDiscord(Crowd):
         state = self.state
         application = web.Application(middlewares=[Rest(state).middleware], client_max_size=LARGEST_REQUEST)
         application.add_routes([web.get("/gateway", self.gateway.serve)])
-        application.add_routes(Routes(state, self.gateway).table())
+        oauth = OAuth(state, self.oauth)
+        application.add_routes(oauth.table())
+        application.add_routes(Routes(state, self.gateway, oauth).table())
         application.add_routes(Registration(state).table())
         application.add_routes(Control(self).table())
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)

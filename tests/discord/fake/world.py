@@ -36,6 +36,10 @@ class Person:
     """Otherwise pictures sent to him directly are refused: the fake takes every one for explicit."""
     bot: bool = False
     locale: str = "en-US"
+    nick: str | None = None
+    """The name in the server, if it is another one."""
+    silent_until: str | None = None
+    """Until when a moderator took the right to write, as a time in ISO 8601."""
 
     def describe(self) -> Payload:
         return {
@@ -64,8 +68,9 @@ class Person:
             "mute": False,
             "flags": 0,
             "pending": False,
-            "nick": None,
+            "nick": self.nick,
             "avatar": None,
+            "communication_disabled_until": self.silent_until,
         }
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from app.discord.gateway.live_check import answer_of
 from app.discord.gateway.outage import SetupError
-from app.discord.gateway.rest import translated
+from app.discord.gateway.rest.client import translated
 from app.discord.messages.ports import SendError
 
 URL = "https://discord.com/api/v10/webhooks/1/secret-token"

@@ -66,6 +66,7 @@ class Discord:
         self.place = MessageRef(channel="channel", user="42", message="original", guild="guild", asked=1.0)
         self.pacing = ChannelPacing()
         self.looked = 0
+        self.hidden: list[JobId] = []
 
     @property
     def sender(self) -> Discord:
@@ -73,6 +74,10 @@ class Discord:
 
     def now(self) -> float:
         return 1000.0 + anyio.current_time()
+
+    async def left_channel(self, job: JobId) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.hidden.append(job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()

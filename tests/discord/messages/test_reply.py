@@ -55,6 +55,7 @@ class Room:
         self.largest = 10_000
         self.nonces: dict[str, str] = {}
         self.moves: list[str] = []
+        self.hidden: list[JobId] = []
         self.pacing = ChannelPacing()
         self.sizes: list[int] = []
         self.picky = self.stale = False
@@ -126,6 +127,10 @@ class Room:
     def now(self) -> float:
         return anyio.current_time()
 
+    async def left_channel(self, job: JobId) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.hidden.append(job)
+
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()
         self.moves.append(place)
@@ -141,8 +146,8 @@ class Room:
         nothing = cast("Registry", None), cast("Catalog", None)
         return LiveMessages(tasks, *nothing, self, self.prepare_files, notifications=self.notifications)
 
-    def reply(self, *, token: bool = True, message: str = "original") -> MessageReply:
-        place = MessageRef(channel="channel", user="42", message=message)
+    def reply(self, *, token: bool = True, message: str = "original", from_page: bool = False) -> MessageReply:
+        place = MessageRef(channel="channel", user="42", message=message, from_page=from_page)
         view = JobView(job=JOB, owner="42", title="Paint")
         good = Token("token", anyio.current_time() + TOKEN_LIFE) if token else None
         return MessageReply(view, place, self, good)
@@ -176,6 +181,29 @@ async def test_what_looks_the_same_is_not_said_twice() -> None:
         await reply.show(Progressed(job=JOB, fraction=0.5, elapsed=elapsed))
         await anyio.sleep(2)
     assert len(room.said) == 1
+
+
+async def test_a_job_of_the_page_gets_a_message_at_once_which_shows_the_result_too() -> None:
+    room = Room()
+    reply = room.reply(token=False, message="", from_page=True)
+    for elapsed in range(3):
+        await reply.show(Progressed(job=JOB, fraction=elapsed / 3, elapsed=elapsed))
+        await anyio.sleep(5)
+    await reply.show(DONE)
+    assert room.roads == ["channel", "message", "message", "message"]
+    assert reply.place.notice is None, "the message says only that it waits: its person is notified of the result"
+
+
+async def test_a_job_of_the_page_whose_message_cannot_be_posted_sends_the_result_to_its_person() -> None:
+    room = Room()
+    room.break_("channel")
+    reply = room.reply(token=False, message="", from_page=True)
+    for elapsed in range(3):
+        await reply.show(Progressed(job=JOB, fraction=elapsed / 3, elapsed=elapsed))
+        await anyio.sleep(5)
+    assert not room.said
+    await reply.show(DONE)
+    assert room.roads == ["hand"]
 
 
 async def test_a_preview_waits_for_the_next_news_and_costs_no_pause() -> None:
@@ -262,6 +290,19 @@ async def test_a_result_that_every_place_refuses_is_kept_for_another_attempt() -
     room.broken.clear()
     await reply.show(DONE)
     assert (room.roads, reply.receipt) == (["token"], "original")
+
+
+async def test_what_is_not_in_its_channel_any_more_is_hidden_from_others() -> None:
+    room = Room()
+    await room.reply().show(DONE)
+    assert room.hidden == []
+    room.break_("token", "message", error=Deleted(""))
+    await room.reply().show(DONE)
+    assert set(room.hidden) == {JOB}, "its message was deleted"
+    room = Room()
+    room.break_("message", "channel")
+    await room.reply(token=False).show(DONE)
+    assert (room.roads, room.hidden) == (["hand"], [JOB])
 
 
 @pytest.mark.parametrize("deleted_before_the_end", [True, False])

@@ -48,7 +48,7 @@ from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
 from app.service.follow_ups import FollowUpAction
 from app.texts.job_message import OUTSIDE, SHORTENED, took
 from app.workflows.load import Workflow
-from app.workflows.variation import CHANGES, Change
+from app.workflows.variations.derive import CHANGES, Change
 from tests.discord.flows import TXT2IMG, slot, workflow
 from tests.media_worker.samples import encoded, noise
 

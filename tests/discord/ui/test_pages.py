@@ -13,7 +13,7 @@ from app.service.server_monitor import ServerStatus
 from app.service.statistics import Accuracy
 from app.texts.server_names import public_names
 from app.workflows.reasons.wrapped import PlainText, RunsOnNoServer
-from app.workflows.variation import CHANGES, STRENGTHS
+from app.workflows.variations.derive import CHANGES, STRENGTHS
 
 NEVER = Accuracy(0, 0, 0)
 """No start was expected and measured."""

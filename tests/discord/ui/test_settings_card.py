@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.discord.gateway.component_builders import build
+from app.discord.gateway.rest.component_builders import build
 from app.discord.ui.components import MOST_CHOICES, MOST_COMPONENTS, MOST_TEXT, Card, Line, Row, Select, Text, weight
 from app.discord.ui.forms import MOST_FIELDS, ChoiceField, FileField, Form
 from app.discord.ui.modals import FORMAT

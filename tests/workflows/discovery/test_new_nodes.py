@@ -6,10 +6,10 @@ from random import Random
 
 from app.events import JobId
 from app.ports import Graph, Json
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.discover import discover
 from app.workflows.load import Workflow
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from tests.workflows.templates import definitions
 
 

@@ -10,7 +10,7 @@ from app.events import NodeId
 from app.ports import Graph, Json
 from app.workflows.editor_format.convert import AppInput, convert
 from app.workflows.model import Target, WorkflowError
-from app.workflows.node_definitions import Definitions
+from app.workflows.nodes.definitions import Definitions
 from tests.refusals import refusal_of, refused
 from tests.workflows.editor_graphs import (
     ANY_DRAWING,

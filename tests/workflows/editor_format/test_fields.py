@@ -13,8 +13,8 @@ from app.ports import Json
 from app.simulator.http.job_routes import REPLACEMENTS as RECORDED
 from app.workflows.editor_format.convert import convert
 from app.workflows.model import WorkflowError
-from app.workflows.node_definitions import Definitions
-from app.workflows.replacements import REPLACEMENTS, Replacement, read_replacements
+from app.workflows.nodes.definitions import Definitions
+from app.workflows.nodes.replacements import REPLACEMENTS, Replacement, read_replacements
 from tests.refusals import refusal_of
 from tests.workflows.editor_graphs import ANY_JSON, drawing, node, sent, socket
 from tests.workflows.templates import definitions, object_info

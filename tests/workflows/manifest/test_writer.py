@@ -15,15 +15,14 @@ from app.events import JobId, NodeId
 from app.ports import Graph, Json
 from app.simulator.nodes.definitions import MODELS
 from app.texts.reasons.text import reason_text
-from app.workflows.bind import bind
+from app.workflows.binding.bind import bind
 from app.workflows.discovery.candidates import FoundBy
 from app.workflows.discovery.discover import Discovery, discover
 from app.workflows.editor_format.convert import convert
 from app.workflows.load import Workflow, load
 from app.workflows.manifest.naming import command_name
-from app.workflows.manifest.schema import Result
 from app.workflows.manifest.writer import description, write
-from app.workflows.model import Kind, Slot, Target
+from app.workflows.model import Kind, Result, Slot, Target
 from tests.workflows.discovery.test_discover import ANY_GRAPH, entry, shipped
 from tests.workflows.editor_graphs import UNHURRIED, read, server
 

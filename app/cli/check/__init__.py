@@ -1,0 +1,1 @@
+"""The commands `check` and `doctor`: what would keep the bot from working."""

@@ -1,0 +1,1 @@
+"""The command `demo`: what it shows and measures, with embedded simulators."""

@@ -1,0 +1,1 @@
+"""The command `generate`: makes pictures without Discord."""

@@ -1,0 +1,1 @@
+"""Facts about Discord servers: their channels and roles, who may see what, and what changes."""

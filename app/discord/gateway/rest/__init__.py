@@ -1,0 +1,1 @@
+"""Requests to Discord's REST API, through hikari."""

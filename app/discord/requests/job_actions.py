@@ -1,0 +1,168 @@
+"""What people do with jobs, wherever they ask for it: make new ones from them, cancel, edit and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Container
+
+from msgspec.structs import replace
+
+from app.actors.handle import Registry
+from app.core.jobs.job import Job, JobRequest
+from app.core.journal_port import JobHistory
+from app.discord.custom_id import Press
+from app.discord.requests.drafts import Drafts
+from app.discord.requests.job_forms import JobForms
+from app.discord.ui import modals
+from app.discord.ui.forms import MOST_FIELDS, Form
+from app.discord.user_request import ButtonPressed
+from app.events import JobId
+from app.ports import Json
+from app.reasons import Reason
+from app.service.catalog import Catalog
+from app.service.choices import Choices
+from app.service.job_factory import JobFactory, given_values
+from app.service.permissions import check_permitted
+from app.service.reasons import EditTooLate, JobEnded, JobRemoved, JobUnfinished, UnknownButton
+from app.service.requests import Person
+from app.workflows.load import Workflow
+from app.workflows.model import WorkflowError
+from app.workflows.variations.derive import CHANGES
+
+SAME_GUARD = {"go": "use", "command": "settings", "adjust": "vary", **dict.fromkeys(CHANGES, "use")}
+"""Buttons that do what another one does, by their verbs: `guarded` names that one."""
+
+
+class JobActions:
+    """Carries out what a button of a job means, for a person wherever they are; it answers nobody.
+
+    `guarded` buttons are for owners and moderators. `living` has the jobs whose messages are still kept up to date,
+    `delete_results` deletes the files of a job. Every method raises `WorkflowError` for what cannot be done.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        job_history: JobHistory,
+        catalog: Catalog,
+        job_factory: JobFactory,
+        choices: Choices,
+        drafts: Drafts,
+        guarded: Collection[str],
+        living: Container[JobId],
+        delete_results: Callable[[Job], Awaitable[None]],
+    ) -> None:
+        self._registry = registry
+        self._job_history = job_history
+        self._catalog = catalog
+        self._job_factory = job_factory
+        self._guarded = frozenset(guarded)
+        self._living = living
+        self._delete_results = delete_results
+        self.forms = JobForms(
+            find=self.find,
+            catalog=catalog,
+            job_factory=job_factory,
+            choices=choices,
+            drafts=drafts,
+            guarded=guarded,
+        )
+
+    async def find(self, job: str) -> Job:
+        """A job by its id."""
+        known = await self._job_history.find(job)
+        if known is None:
+            raise WorkflowError(JobRemoved())
+        return known
+
+    def check_guard(self, verb: str, job: Job, person: Person) -> None:
+        """Check whether the person may press this button of the job."""
+        check_permitted(SAME_GUARD.get(verb, verb), person, job.request.owner, self._guarded)
+
+    async def check(self, press: Press, job: Job, person: Person) -> None:
+        """Check whether a button of a job can do something for this person, as far as that is known before."""
+        self.check_guard(press.verb, job, person)
+        if (change := CHANGES.get(press.verb)) is not None:
+            await self._job_factory.check_can_change(job, change, press.result or 1, person)
+        match press.verb:
+            case "again" | "vary" | "edit":
+                self._job_factory.check_can_create(job.request.workflow, person)
+            case "use" | "go":
+                self._job_factory.check_can_create(press.workflow, person)
+            case "retry" | "fetch":
+                self._job_factory.check_can_repeat(job, person)
+            case _:
+                pass
+
+    async def request(
+        self, pressed: ButtonPressed, job: Job, person: Person, *, most: int = MOST_FIELDS
+    ) -> JobRequest | None:
+        """The request for the job that a button makes; None if it makes none. Its form had at most so many fields."""
+        match pressed.press.verb:
+            case "fetch":
+                return await self._job_factory.fetch_again(job, person)
+            case "retry":
+                return self._job_factory.retry(job, person)
+            case _:
+                request = await self._request_from(pressed, job, person, most)
+                return None if request is None else replace(request, parent=job.id)
+
+    async def _request_from(self, pressed: ButtonPressed, job: Job, person: Person, most: int) -> JobRequest | None:
+        press, factory = pressed.press, self._job_factory
+        if (change := CHANGES.get(press.verb)) is not None:
+            return await factory.change(job, change, press.result or 1, person)
+        match press.verb:
+            case "again":
+                return await factory.again(job, person)
+            case "vary":
+                workflow = self._catalog.usable(job.request.workflow, person)
+                values = _varied(job, workflow, pressed, await self.forms.form(press, person, most=most))
+                return await factory.vary(job, values, person, pressed.files)
+            case "use":
+                workflow = self._catalog.usable(press.workflow, person)
+                asked = await self.forms.form(press, person, most=most)
+                values, number = modals.answers(workflow, pressed.fields or {}, asked)
+                number = press.result or number
+                return await factory.follow_up(job, workflow.name, press.number, values, number, person, pressed.files)
+            case "go":
+                return await factory.start_follow_up(job, press.workflow, press.number, press.result or 1, person)
+            case _:
+                return None
+
+    async def cancel(self, job: Job) -> None:
+        """Cancel a job, unless its person has read how it ended."""
+        if job.notified:
+            raise WorkflowError(JobEnded())
+        await self._registry.cancel(job.id)
+
+    async def edit(self, pressed: ButtonPressed, job: Job, person: Person, *, most: int = MOST_FIELDS) -> Reason | None:
+        """Replace the request of a job if it still waits and no limit is in the way; else return the reason."""
+        workflow = self._catalog.usable(job.request.workflow, person)
+        asked = self.forms.form_of(job, workflow, most=most)
+        if asked is None:
+            raise WorkflowError(UnknownButton())
+        values = _varied(job, workflow, pressed, asked)
+        answer = await self._registry.edit(job.id, await self._job_factory.edit(job, values, person, pressed.files))
+        if answer.done:
+            return None
+        job = await self.find(job.id)
+        return answer.limit or EditTooLate(over=job.terminal_update is not None)
+
+    async def delete_files(self, job: Job) -> None:
+        """Delete the files of a job that has ended, and show it in the gallery to nobody."""
+        if job.terminal_update is None and job.id in self._living:
+            raise WorkflowError(JobUnfinished())
+        await self._delete_results(job)
+        await self._job_history.hide_from_gallery(job.id, everybody=True)
+
+
+def _varied(job: Job, workflow: Workflow, pressed: ButtonPressed, asked: Form | None) -> dict[str, Json]:
+    """The values of a job with those of its submitted form; a button without a form takes the workflow's own.
+
+    Raises `WorkflowError`.
+    """
+    fields = pressed.fields
+    if fields is None:
+        return {}
+    values, _ = modals.answers(workflow, fields, asked)
+    return {**modals.unasked(given_values(job.request, workflow, seed=True), fields), **values}

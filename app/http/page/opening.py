@@ -1,0 +1,62 @@
+"""Makes the page from its settings."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from app.config.settings import Config
+from app.config.variables import application_of
+from app.http.page.addresses import address_of
+from app.http.page.context import PageContext
+from app.http.page.discord_login import DiscordLogin
+from app.http.page.files import Files
+from app.http.page.gallery import GalleryPart
+from app.http.page.key import read_key
+from app.http.page.links import LoginLinks
+from app.http.page.login import Login
+from app.http.page.page import Page
+from app.http.page.queue import QueuePage
+from app.http.page.rate_limits import RateLimits
+from app.http.page.sessions import Sessions
+from app.http.page.signing import Signer
+from app.http.page.static_files import StaticFiles
+from app.http.sources import Sources
+
+
+class Access(Struct, frozen=True):
+    """See `app.service.page_access.PageAccess`."""
+
+    links: LoginLinks
+    address: str
+    has_login: bool
+
+    def link(self, person: str) -> str:
+        """See `app.service.page_access.PageAccess`."""
+        return self.links.link(person)
+
+
+class OpenPage(Struct, frozen=True):
+    """The page, and how people get there."""
+
+    page: Page
+    access: Access
+
+
+def open_page(config: Config, sources: Sources) -> OpenPage:
+    """Make the page, with the key in the data folder. Reads files. Raises `OSError`."""
+    address, signer = address_of(config.page, config.http), Signer(read_key(config.data))
+    context = PageContext(
+        address=address,
+        signer=signer,
+        sessions=Sessions(signer, address),
+        static=StaticFiles(address.base),
+        sources=sources,
+    )
+    links = LoginLinks(signer, address.url)
+    discord = None
+    if config.page.client_secret and (application := application_of(config.discord_token)):
+        redirect = f"{address.url}/login/callback"
+        discord = DiscordLogin(application, config.page.client_secret, config.discord.rest_url, redirect)
+    parts = [Login(context, links, discord), GalleryPart(context), Files(context), QueuePage(context)]
+    page = Page(context, parts, RateLimits(config.page.trusted_proxies))
+    return OpenPage(page, Access(links, address.url, has_login=discord is not None))

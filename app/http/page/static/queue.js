@@ -1,0 +1,127 @@
+// Keeps the rows of the queue up to date. The server makes them and sends those that have changed.
+"use strict";
+
+(() => {
+  const list = document.getElementById("queue-rows");
+  const summary = document.getElementById("queue-summary");
+  const reload = document.getElementById("queue-reload");
+  if (!list || !window.EventSource) return;
+  const words = list.dataset;
+  const RETRY = 30000;
+  let source = null;
+  let retry = 0;
+
+  const rowOf = (key) => list.querySelector(`[data-key="${CSS.escape(key)}"]`);
+
+  const made = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content.querySelector("li");
+  };
+
+  // A picture stays where it is until the next one is there, and only the newest one is loaded.
+  const showPreview = (row, version) => {
+    const picture = row.querySelector(".queue-picture img");
+    if (!picture || !version) return;
+    picture.dataset.newest = version;
+    if (picture.dataset.loading) return;
+    const address = `${words.previews}/${row.dataset.key}/${version}`;
+    const next = new Image();
+    picture.dataset.loading = version;
+    const done = () => {
+      delete picture.dataset.loading;
+      if (picture.dataset.newest !== String(version)) showPreview(row, Number(picture.dataset.newest));
+    };
+    next.onload = () => {
+      picture.src = address;
+      picture.hidden = false;
+      done();
+    };
+    next.onerror = done;
+    next.src = address;
+  };
+
+  const showRow = ({ key, html }) => {
+    const row = made(html);
+    const old = rowOf(key);
+    if (!old) {
+      list.append(row);
+      return;
+    }
+    const hasFocus = old.contains(document.activeElement);
+    for (const part of [".queue-picture", ".queue-progress"]) {
+      const known = old.querySelector(part);
+      const empty = row.querySelector(part);
+      if (known && empty) empty.replaceWith(known);
+    }
+    old.replaceWith(row);
+    if (hasFocus) row.querySelector("button")?.focus();
+  };
+
+  const showProgress = ({ key, percent, step, preview }) => {
+    const row = rowOf(key);
+    const bar = row?.querySelector("progress");
+    if (!bar) return;
+    bar.value = percent;
+    bar.nextElementSibling.textContent = step;
+    showPreview(row, preview);
+  };
+
+  const sort = (order) => {
+    const wanted = new Set(order);
+    for (const row of [...list.children]) {
+      if (!wanted.has(row.dataset.key)) row.remove();
+    }
+    order.forEach((key, index) => {
+      const row = rowOf(key);
+      if (row && list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
+    });
+  };
+
+  const showTimes = () => {
+    for (const time of list.querySelectorAll("[data-at]")) {
+      const seconds = Math.max(1, Math.round(Number(time.dataset.at) - Date.now() / 1000));
+      const [unit, size] = seconds < 60 ? ["seconds", 1] : seconds < 5400 ? ["minutes", 60] : ["hours", 3600];
+      const rounded = size === 1 ? Math.ceil(seconds / 5) * 5 : Math.round(seconds / size);
+      const text = words[time.dataset.what].replace("{}", words[unit].replace("{}", rounded));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+
+  const receive = (event) => {
+    const { rows, progress, order, summary: text } = JSON.parse(event.data);
+    rows.forEach(showRow);
+    if (order) sort(order);
+    progress.forEach(showProgress);
+    if (summary.textContent !== text) summary.textContent = text;
+    showTimes();
+  };
+
+  const close = () => {
+    source?.close();
+    source = null;
+    clearTimeout(retry);
+    reload.hidden = false;
+  };
+
+  const open = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(words.events);
+    source.addEventListener("open", () => { reload.hidden = true; });
+    source.addEventListener("queue", receive);
+    source.addEventListener("over", close);
+    source.addEventListener("error", () => {
+      reload.hidden = false;
+      // The browser connects again by itself unless it was refused.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      retry = setTimeout(open, RETRY);
+    });
+  };
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", open);
+  setInterval(showTimes, 5000);
+  open();
+})();

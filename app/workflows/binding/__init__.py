@@ -1,0 +1,1 @@
+"""From a workflow and a person's values to job requests."""

@@ -1,0 +1,1 @@
+"""Which workflows people can use, and what keeps a server from running one."""

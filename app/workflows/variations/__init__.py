@@ -1,0 +1,1 @@
+"""Graphs that start from the picture that another graph made."""
