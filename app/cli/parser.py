@@ -20,7 +20,7 @@ from cyclopts import (
 from app.cli.arguments.commands import Command
 from app.cli.arguments.program import PROGRAM, app
 from app.cli.arguments.values import GENERAL
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
     from rich.console import Console

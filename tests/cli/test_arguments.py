@@ -39,7 +39,7 @@ from app.cli.arguments.values import TaskName
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
 from app.core.jobs.job import State
-from app.signals import command_of
+from app.system.signals import command_of
 from app.workflows.task import TASKS
 
 ROOT = Path(__file__).parent.parent.parent

@@ -21,10 +21,10 @@ from app.http.server import open_server
 from app.http.sources import Sources
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
-from app.service.live_queue import no_spoiler
 from app.service.page_frontend import PageFrontend
-from app.service.thumbnails import ThumbnailActor, Thumbnails
-from app.service.visibility import OwnOnly
+from app.service.people.visibility import OwnOnly
+from app.service.queue.live_queue import no_spoiler
+from app.service.results.thumbnails import ThumbnailActor, Thumbnails
 from app.workflows.load import load
 from app.workflows.model import WorkflowError
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from app.config.settings import Config
 from app.config.variables import application_of
+from app.http.page.actions import ActionsPart
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
 from app.http.page.discord_login import DiscordLogin
@@ -15,7 +16,8 @@ from app.http.page.gallery import GalleryPart
 from app.http.page.key import read_key
 from app.http.page.links import LoginLinks
 from app.http.page.login import Login
-from app.http.page.page import Page
+from app.http.page.page import Page, PagePart
+from app.http.page.picture import PicturePart
 from app.http.page.queue import QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Sessions
@@ -34,6 +36,12 @@ class Access(Struct, frozen=True):
     def link(self, person: str) -> str:
         """See `app.service.page_access.PageAccess`."""
         return self.links.link(person)
+
+
+def gallery_parts(context: PageContext) -> list[PagePart]:
+    """The gallery, the pages of its pictures, and what is done there."""
+    picture = PicturePart(context)
+    return [GalleryPart(context), picture, ActionsPart(context, picture), Files(context)]
 
 
 class OpenPage(Struct, frozen=True):
@@ -64,6 +72,6 @@ def open_page(config: Config, sources: Sources, *, everything: bool = False) -> 
     if config.page.client_secret and (application := application_of(config.discord_token)):
         redirect = f"{address.url}/login/callback"
         discord = DiscordLogin(application, config.page.client_secret, config.discord.rest_url, redirect)
-    parts = [Login(context, links, discord), GalleryPart(context), Files(context), QueuePage(context)]
+    parts = [Login(context, links, discord), *gallery_parts(context), QueuePage(context)]
     page = Page(context, parts, RateLimits(config.page.trusted_proxies))
     return OpenPage(page, Access(links, address.url, has_login=discord is not None))

@@ -18,4 +18,4 @@ def test_without_the_page_nothing_of_it_is_loaded() -> None:
     # A library of the Discord frontend looks whether Starlette is there.
     assert loaded.isdisjoint({"jinja2", "itsdangerous", "httpx_oauth", "starlette.applications", "anycorn"})
     assert {name for name in loaded if name.startswith("app.http.")} == {"app.http.sources"}
-    assert loaded.isdisjoint({"app.service.gallery", "app.service.live_queue"})
+    assert loaded.isdisjoint({"app.service.results.gallery", "app.service.queue.live_queue"})
