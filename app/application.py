@@ -15,7 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import structlog
@@ -38,7 +38,7 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import AlertTargets, Config, Server
-from app.core.journal_port import Journal, OldJobs
+from app.core.journal_port import JobHistory, Journal, OldJobs
 from app.core.scheduling.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
@@ -49,8 +49,12 @@ from app.node_cache import NodeCache
 from app.ports import Comfy, RunSync
 from app.retention.actor import RetentionActor
 from app.service.page_access import PageAccess
+from app.service.page_frontend import PageFrontend
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
+
+if TYPE_CHECKING:
+    from app.http.page.parts import PageParts
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -123,6 +127,35 @@ async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAcce
         page, access = opened.page, opened.access
     async with open_server(http, sources, started=time.time(), page=page):
         yield access
+
+
+@asynccontextmanager
+async def open_page_parts(
+    services: Services, job_history: JobHistory, frontend: PageFrontend
+) -> AsyncGenerator[PageParts]:
+    """Run what the page shows within the block."""
+    # Only here, as above.
+    from app.http.page.parts import PageParts
+    from app.service.gallery import Gallery
+    from app.service.live_queue import LiveQueue
+
+    gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler)
+    live_queue = LiveQueue(
+        services.overview,
+        services.registry,
+        frontend.visibility,
+        titles=frontend.titles,
+        server_names=frontend.server_names,
+        is_spoiler=frontend.is_spoiler,
+        names=frontend.names,
+        mark=frontend.mark,
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(live_queue.run, name="live queue")
+        try:
+            yield PageParts(gallery=gallery, live_queue=live_queue, names=frontend.names, actions=frontend.actions)
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -60,6 +60,7 @@ SLOW = (
     "cli/demo/test_demo.py",  # the whole demo
     "test_image.py",  # the program, installed from what the image copies
     "simulator/test_backlog.py",  # load
+    "http/page/test_crowd.py",  # load
 )
 """Files below `tests` whose tests are marked `slow`, by their kind."""
 

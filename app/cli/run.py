@@ -19,9 +19,6 @@ from app.standard_streams import complain
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.core.journal_port import JobHistory
-    from app.discord.app import DiscordApp
-    from app.http.sources import Sources
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -35,7 +32,7 @@ async def run_bot(config: Config, *, drain: bool) -> int:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
     # hikari alone takes half a second.
-    from app.application import comfies, open_alerts, open_http, open_upkeep, run
+    from app.application import comfies, open_alerts, open_http, open_page_parts, open_upkeep, run
     from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
@@ -58,14 +55,23 @@ async def run_bot(config: Config, *, drain: bool) -> int:
         bot = DiscordApp(config, journal, alerts, page)
         sources.journal, sources.discord = journal, bot
 
+        async def serve_page(services: Services) -> None:
+            await bot.page_opened.wait()
+            if (frontend := bot.page_frontend) is not None:
+                async with open_page_parts(services, journal, frontend) as sources.page:
+                    try:
+                        await anyio.sleep_forever()
+                    finally:
+                        sources.page = None
+
         async def frontend(services: Services) -> int:
             sources.work, sources.configured = services.work, services.configured
             sources.draining = services.draining
             code = 0
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(manager.run, bot.opened, services.draining, name="service manager")
                 if page is not None:
-                    tasks.start_soon(_serve_page, sources, bot, services, journal, name="page")
+                    tasks.start_soon(serve_page, services, name="page")
+                tasks.start_soon(manager.run, bot.opened, services.draining, name="service manager")
                 code = await bot.run(
                     services.registry,
                     comfies(services.clients),
@@ -99,13 +105,3 @@ async def run_bot(config: Config, *, drain: bool) -> int:
                 # To stop them takes minutes, and whoever ends the bot waits only for seconds.
                 logger.warning("servers stay on, and nobody stops them until the bot runs again", servers=left)
         return code
-
-
-async def _serve_page(sources: Sources, bot: DiscordApp, services: Services, journal: JobHistory) -> None:
-    """Let the page show what there is, once Discord was reached."""
-    # Only here: a bot without the page needs none of it.
-    from app.http.page.running import run_page
-
-    await bot.opened.wait()
-    if bot.page_frontend is not None:
-        await run_page(sources, bot.page_frontend, journal, services.overview, services.registry)

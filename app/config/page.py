@@ -98,5 +98,5 @@ def page_advice(config: Config) -> list[str]:
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         advice.append("The page is not encrypted: put it behind a proxy with https, and set “url” in [page].")
     if page.url and not page.trusted_proxies and parts.scheme == "https":
-        advice.append("All people share one rate limit: name your proxy in “trusted_proxies” of [page].")
+        advice.append("The bot does not know from where people come: name your proxy in “trusted_proxies” of [page].")
     return advice

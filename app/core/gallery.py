@@ -101,12 +101,18 @@ class GalleryRecords(Protocol):
     """
 
     async def gallery(
-        self, query: GalleryQuery, audience: Audience, *, before: int | None = None, limit: int
+        self,
+        query: GalleryQuery,
+        audience: Audience,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int,
     ) -> Sequence[GalleryRow]:
         """At most `limit` entries with keys below `before`, newest first; fewer only if there are no more.
 
-        Entries without a Discord server are only those of the audience. Whether the person may see the channels is not
-        known here.
+        With `after`, those with keys above it, oldest first. Entries without a Discord server are only those of the
+        audience. Whether the person may see the channels is not known here.
         """
         ...
 
@@ -115,6 +121,10 @@ class GalleryRecords(Protocol):
 
         If it was hidden before it ended, `ended` is 0.
         """
+        ...
+
+    async def shown_as(self, receipt: str) -> JobId | None:
+        """The job of the entry that has this receipt, which proves that it was shown; None if there is none."""
         ...
 
     async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:

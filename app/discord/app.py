@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -26,6 +26,7 @@ from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
 from app.discord.gateway.bot import Bot, bot_id, check_token
 from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
 from app.discord.gateway.guilds.names import DiscordNames
 from app.discord.gateway.guilds.reader import GuildReader
 from app.discord.gateway.guilds.roles import GuildRoles
@@ -125,6 +126,8 @@ class DiscordApp:
         self.traffic = Traffic()
         self.page_frontend: PageFrontend | None = None
         """What the page needs of Discord; None while the bot does not run."""
+        self.page_opened = anyio.Event()
+        """Set when that is there for the first time."""
         self.opened = anyio.Event()
         """Set once Discord was reached and knows the commands; it stays so while a lost connection is opened again."""
 
@@ -251,8 +254,8 @@ class DiscordApp:
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
-                hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
+                hide=job_history.hide_from_gallery,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -355,7 +358,16 @@ class DiscordApp:
                 visibility.forget(guild)
 
             arrivals = Arrivals(into_core, welcome.say, forget)
-            bot = self._bot = Bot(config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own)
+
+            async def hide(messages: Sequence[str]) -> None:
+                for message in messages:
+                    if (job := await job_history.shown_as(message)) is not None:
+                        await job_history.hide_from_gallery(job)
+
+            deletions = Deletions(into_core, hide) if config.page.enabled else None
+            bot = self._bot = Bot(
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
+            )
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
@@ -366,13 +378,14 @@ class DiscordApp:
 
             self.page_frontend = PageFrontend(
                 visibility=visibility,
-                names=DiscordNames(tasks, sender),
-                actions=page_actions,
-                title=catalog.title,
+                titles=catalog.title,
                 server_names=server_names,
                 is_spoiler=is_spoiler,
-                mark=marked if config.discord.mark_results else bytes,
+                names=DiscordNames(tasks, sender),
+                actions=page_actions,
+                mark=marked if config.discord.mark_results else None,
             )
+            self.page_opened.set()
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")
             tasks.start_soon(live_messages.drop_past_times, name="expected times")
             registered = catalog.workflows

@@ -1,14 +1,10 @@
-"""Text for Discord: values formatted for people, shortened and escaped."""
+"""Text for Discord, shortened and escaped."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable
-
-from app.ports import Graph, Json
-from app.workflows.api_graph import inputs
-from app.workflows.model import Slot
 
 _MARKS = re.compile(r"[\\*_~`|>#\[\]()<@:+\-]|(?<=\d)\.(?=\s)")
 """Every character that starts something in Discord's markdown: emphasis, spoilers, code, quotes, headings, lists,
@@ -80,26 +76,3 @@ def whole_lines(lines: Iterable[str], room: int, more: str) -> list[str]:
 def _belongs(sign: str) -> bool:
     """Whether a character is drawn on the one before it."""
     return sign in _JOINED or bool(unicodedata.combining(sign)) or "\U0001f3fb" <= sign <= "\U0001f3ff"
-
-
-def format_value(slot: Slot, value: Json) -> str:
-    """A value as a person would type it; "" for None and for what cannot be typed."""
-    match value:
-        case None | dict():
-            return ""
-        case [width, height] if slot.kind == "size":
-            return f"{width}x{height}"
-        case list():
-            return ""
-        case bool():
-            return str(value).lower()
-        case _:
-            return str(value)
-
-
-def current_value(slot: Slot, graph: Graph) -> Json:
-    """The value that a slot has in a graph; None for a connection and for a row of LoRAs."""
-    values = [inputs(graph, target.node).get(target.input) for target in slot.targets if target.node in graph]
-    if slot.kind == "size":
-        return values[:2] if all(isinstance(number, int) for number in values[:2]) and len(values) > 1 else None
-    return None if not values or isinstance(values[0], (list, dict)) else values[0]

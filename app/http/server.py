@@ -7,14 +7,19 @@ connections and shields its sends from cancellation: a client that does not read
 from __future__ import annotations
 
 import logging
+import math
+import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import h11
 import structlog
 from anycorn import Config
 from anycorn.app_wrappers import ASGIWrapper
+from anycorn.events import Closed, RawData
+from anycorn.protocol.h11 import H11Protocol
 from anycorn.tcp_server import TCPServer
 from anycorn.typing import ASGIFramework
 from anycorn.worker_context import WorkerContext
@@ -26,6 +31,7 @@ from app.boundary import log_failure
 from app.config.settings import Http
 from app.entry_points import slow
 from app.http.application import Application
+from app.http.connections import Capacity, Connections, allow_open_files
 from app.http.health import open_health
 from app.http.loop_lag import LoopLag
 from app.http.metrics import Metrics
@@ -38,7 +44,13 @@ if TYPE_CHECKING:
 logger = structlog.stdlib.get_logger(__name__)
 
 MOST_CONNECTIONS = 64
-"""Connections at once. Prometheus needs one, a balancer some."""
+"""Connections at once without a page. Prometheus needs one, a balancer some."""
+
+FEW = Capacity(MOST_CONNECTIONS, MOST_CONNECTIONS)
+
+PAGE_CONNECTIONS, OF_ONE = 2048, 128
+"""Connections at once with a page: 1,000 open event streams, and some for each of 200 people. One address, which is not
+a proxy, has enough for a household."""
 
 MAX_HEAD = 16 * 1024
 """Bytes of a request before its body."""
@@ -46,11 +58,17 @@ MAX_HEAD = 16 * 1024
 IDLE = 5.0
 """Seconds for the head of a request to arrive, and between two requests of one connection."""
 
+READ_AT_ONCE = 2**16
+"""Bytes."""
+
 SENDING = 10.0
 """Seconds for a client to read what it is sent, each time."""
 
 READING = 30.0
-"""Seconds for the next bytes of a request to arrive while it is answered."""
+"""Seconds for the next bytes of a request to arrive. Once it is there, its answer may take any time."""
+
+UNANSWERED = 30_000
+"""Milliseconds after which a client is gone whose system acknowledges nothing, as when it lost its network."""
 
 ENDING = 0.3
 """Seconds for requests that are being answered when the bot ends, which must take less than two, or when their
@@ -97,22 +115,40 @@ class PacedStream:
 
 
 class ClientConnection(TCPServer):
-    """A connection that ends soon after its client has gone; anycorn's would wait for the next request until `IDLE`."""
+    """A connection that may be answered for any time, and that ends soon after its client has gone.
+
+    anycorn's would end an answer after `READING` seconds in which the client sends nothing, such as a stream of events,
+    and would wait for the next request of a client that has gone until `IDLE`.
+    """
 
     scope: anyio.CancelScope | None = None
     """What the connection runs in."""
 
     async def _read_data(self) -> None:
-        await super()._read_data()
+        while True:
+            try:
+                with anyio.fail_after(math.inf if self._is_answering else READING):
+                    data = await self.stream.receive(READ_AT_ONCE)
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, TimeoutError):
+                break
+            await self.protocol.handle(RawData(data))
+        await self.protocol.handle(Closed())
         await self.idle_task.stop()
         if self.scope is not None:
             self.scope.deadline = anyio.current_time() + ENDING
+
+    @property
+    def _is_answering(self) -> bool:
+        """Whether a whole request has arrived, and its answer is not over."""
+        protocol = self.protocol.protocol
+        return isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.DONE
 
 
 class HttpServer:
     """Serves an application at an address until cancelled, or until `end` is called."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, pauses: Pauses = slow) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, *, pauses: Pauses = slow, capacity: Capacity = FEW) -> None:
+        self._connections = Connections(capacity)
         self._app = ASGIWrapper(cast("ASGIFramework", app))
         self._host = host
         self._port = port
@@ -186,11 +222,13 @@ class HttpServer:
 
     async def _converse(self, stream: SocketStream) -> None:
         """Serve one connection from its first byte to its last."""
-        if len(self._open) >= MOST_CONNECTIONS:
+        source = self._connections.take(_host(stream))
+        if source is None:
             await anyio.aclose_forcefully(stream)
             return
         self._open[id(stream)] = stream
         try:
+            _notice_when_gone(stream)
             paced = cast("SocketStream", PacedStream(stream))
             connection = ClientConnection(self._app, self._config, self._context, {}, paced)
             with anyio.CancelScope() as connection.scope:
@@ -201,8 +239,23 @@ class HttpServer:
             with anyio.CancelScope(shield=True):
                 await anyio.aclose_forcefully(stream)
             del self._open[id(stream)]
+            self._connections.give_back(source)
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
+
+
+def _host(stream: SocketStream) -> str:
+    """The address at the other end; "" if it is gone already."""
+    address = stream.extra(SocketAttribute.remote_address, "")  # noqa: S610  anyio's, not Django's
+    return str(address[0]) if isinstance(address, tuple) else ""
+
+
+def _notice_when_gone(stream: SocketStream) -> None:
+    """Have the system close a connection whose client does not acknowledge what it is sent, where it can."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
+        with suppress(OSError):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED)
 
 
 @asynccontextmanager
@@ -216,10 +269,11 @@ async def open_server(
     lag = LoopLag()
     async with open_health(sources) as health, anyio.create_task_group() as tasks:
         metrics = Metrics(sources, lag.lags, started=started)
-        routes, middleware = [*health.routes(), *metrics.routes()], []
+        routes, middleware, capacity = [*health.routes(), *metrics.routes()], [], FEW
         if page is not None:
             routes, middleware = [*routes, *page.routes()], [*page.middleware]
-        server = HttpServer(Application(routes, middleware), http.host, http.port)
+            capacity = Capacity(allow_open_files(PAGE_CONNECTIONS), OF_ONE, page.proxies)
+        server = HttpServer(Application(routes, middleware), http.host, http.port, capacity=capacity)
         tasks.start_soon(lag.run, name="loop lag")
         tasks.start_soon(server.run, name="http")
         try:

@@ -50,7 +50,7 @@ _MATCHING = "gallery_prompts p CROSS JOIN gallery g ON g.number = p.rowid CROSS 
 
 
 class NewEntry(Struct, frozen=True):
-    """An entry to be added; `ended` is in seconds since 1970."""
+    """An entry to be added; `ended` is in seconds since 1970. `shown` is the proof that it was shown, once it was."""
 
     job: JobId
     owner: str
@@ -61,6 +61,7 @@ class NewEntry(Struct, frozen=True):
     ended: float
     prompt: str
     hidden: Hidden = ""
+    shown: str = ""
 
 
 class Backlog(Struct, frozen=True):
@@ -97,12 +98,20 @@ def entry_of(job: Job, ended: float, *, public: bool = True) -> NewEntry | None:
     place = (request.guild, request.shown_in)
     hidden: Hidden = "" if public else "others"
     return NewEntry(
-        job.id, request.owner, *place, request.workflow, model_of(job), ended, prompt_of(request.values), hidden
+        job.id,
+        request.owner,
+        *place,
+        request.workflow,
+        model_of(job),
+        ended,
+        prompt_of(request.values),
+        hidden,
+        job.receipt,
     )
 
 
 def add(database: sqlite3.Connection, entries: Iterable[NewEntry]) -> None:
-    """Add entries whose jobs are in the journal and that were not added before."""
+    """Add entries whose jobs are in the journal; of those that were added before, only record that they were shown."""
     for entry in entries:
         added = database.execute(
             "INSERT INTO gallery (number, owner, guild, channel, workflow, model, ended, hidden)"
@@ -126,6 +135,11 @@ def add(database: sqlite3.Connection, entries: Iterable[NewEntry]) -> None:
             database.execute(
                 "INSERT INTO gallery_prompts (rowid, prompt) SELECT number, ? FROM jobs WHERE id = ?",
                 (entry.prompt, entry.job),
+            )
+        if entry.shown:
+            database.execute(
+                "UPDATE gallery SET shown = ? WHERE number = (SELECT number FROM jobs WHERE id = ?) AND shown <> ?",
+                (entry.shown, entry.job, entry.shown),
             )
 
 
@@ -168,8 +182,10 @@ def merge_prompts(database: sqlite3.Connection) -> bool:
     return database.total_changes - before >= 2
 
 
-def page(query: GalleryQuery, audience: Audience, before: int | None, limit: int) -> tuple[str, list[object]]:
-    """The statement for entries, newest first, and its values."""
+def page(
+    query: GalleryQuery, audience: Audience, before: int | None, limit: int, after: int | None = None
+) -> tuple[str, list[object]]:
+    """The statement for entries and its values: newest first, or those `after` a key, oldest first."""
     conditions, values = [_SEEN], list[object]()
     if query.text:
         conditions.append("p.gallery_prompts MATCH ?")
@@ -184,10 +200,12 @@ def page(query: GalleryQuery, audience: Audience, before: int | None, limit: int
             values.append(time)
     whom, theirs = _visible_to(audience)
     number = "p.rowid" if query.text else "g.number"
-    conditions += [*whom, f"{number} < ?"]
-    values += [*theirs, LAST_NUMBER if before is None else before, limit]
+    comparison, order = ("<", "DESC") if after is None else (">", "ASC")
+    conditions += [*whom, f"{number} {comparison} ?"]
+    key = after if after is not None else LAST_NUMBER if before is None else before
+    values += [*theirs, key, limit]
     tables = _MATCHING if query.text else _LISTED
-    statement = f"SELECT {_ROW} FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {number} DESC LIMIT ?"  # noqa: S608  constants and marks
+    statement = f"SELECT {_ROW} FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {number} {order} LIMIT ?"  # noqa: S608  constants and marks
     return statement, values
 
 
@@ -204,6 +222,11 @@ def origins(audience: Audience, limit: int) -> tuple[str, list[object]]:
     conditions = " AND ".join([_SEEN, *whom, "g.number > 0"])
     return f"SELECT {columns} FROM gallery g WHERE {conditions} ORDER BY g.number DESC LIMIT ?", [*values, limit]  # noqa: S608  constants
 
+
+SHOWN_AS = """
+    SELECT j.id FROM gallery g CROSS JOIN jobs j ON j.number = g.number WHERE g.shown = ? AND g.shown <> ''
+"""
+"""The statement for the job of an entry, by the proof that it was shown."""
 
 UNMADE = """
     SELECT j.id, j.record FROM gallery g CROSS JOIN jobs j ON j.number = g.number

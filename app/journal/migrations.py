@@ -168,8 +168,10 @@ MIGRATIONS = (
         ended REAL,
         hidden INTEGER NOT NULL DEFAULT 0,
         width INTEGER,
-        height INTEGER
+        height INTEGER,
+        shown TEXT NOT NULL DEFAULT ''
     ) STRICT;
+    CREATE INDEX gallery_by_message ON gallery (shown) WHERE shown <> '';
     CREATE INDEX gallery_by_owner ON gallery (owner, number);
     CREATE INDEX gallery_without_thumbnail ON gallery (number) WHERE width IS NULL;
     CREATE VIRTUAL TABLE gallery_prompts USING fts5 (prompt, tokenize = "unicode61 remove_diacritics 2");

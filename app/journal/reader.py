@@ -203,15 +203,22 @@ class Reader:
         """Whether there is a job with this id, whoever asked for it."""
         return bool(self._rows("SELECT 1 FROM jobs WHERE id = ?", job))
 
-    def gallery(self, query: GalleryQuery, audience: Audience, before: int | None, limit: int) -> list[GalleryRow]:
+    def gallery(
+        self, query: GalleryQuery, audience: Audience, before: int | None, limit: int, after: int | None = None
+    ) -> list[GalleryRow]:
         """See `app.core.gallery.GalleryRecords`. An entry whose record is damaged has no files."""
-        statement, values = gallery_tables.page(query, audience, before, limit)
+        statement, values = gallery_tables.page(query, audience, before, limit, after)
         return self._gallery_rows(statement, values)
 
     def gallery_row(self, job: JobId) -> GalleryRow | None:
         """See `app.core.gallery.GalleryRecords`."""
         rows = self._gallery_rows(*gallery_tables.entry(job)) if encodable(job) else []
         return rows[0] if rows else None
+
+    def shown_as(self, receipt: str) -> JobId | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        rows = self._rows(gallery_tables.SHOWN_AS, receipt) if encodable(receipt) else []
+        return JobId(rows[0][0]) if rows else None
 
     def gallery_origins(self, audience: Audience, limit: int) -> list[GalleryOrigin]:
         """See `app.core.gallery.GalleryRecords`."""

@@ -23,7 +23,7 @@ from app.actors.alerts import Alerts, no_alerts
 from app.backoff import Pauses, backoff
 from app.core.alerts import Cause
 from app.core.drafts import StoredDraft
-from app.core.gallery import Audience, GalleryOrigin, GalleryQuery, GalleryRow, Unmade, is_shown
+from app.core.gallery import Audience, GalleryOrigin, GalleryQuery, GalleryRow, Unmade
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, OperatorRequest, State, Transition, TransitionRow
 from app.core.journal_port import (
@@ -148,6 +148,7 @@ class SqliteJournal:
                 await self._write([batch, *(self._batches.receive_nowait() for _ in gathered)])
 
     async def _write(self, batches: list[_Batch]) -> None:
+        additions = self._store.gallery_additions
         try:
             records = [(batch.jobs, batch.transitions) for batch in batches]
             runs = [run for batch in batches for run in batch.runs]
@@ -163,7 +164,7 @@ class SqliteJournal:
         else:
             for batch, jobs in zip(batches, refused, strict=True):
                 batch.error = UnwritableRecords(jobs) if jobs else None
-            if any(is_shown(job) for batch in batches for job in batch.jobs):
+            if self._store.gallery_additions != additions:
                 self._grow()
         for batch in batches:
             batch.over.set()
@@ -316,14 +317,24 @@ class SqliteJournal:
         return await self._patiently(self._write_once, partial(self._store.say_once, notice, subject))
 
     async def gallery(
-        self, query: GalleryQuery, audience: Audience, *, before: int | None = None, limit: int
+        self,
+        query: GalleryQuery,
+        audience: Audience,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int,
     ) -> Sequence[GalleryRow]:
         """See `app.core.gallery.GalleryRecords`."""
-        return await self._read(self._store.gallery, query, audience, before, limit)
+        return await self._read(self._store.gallery, query, audience, before, limit, after)
 
     async def gallery_row(self, job: JobId) -> GalleryRow | None:
         """See `app.core.gallery.GalleryRecords`."""
         return await self._read(self._store.gallery_row, job)
+
+    async def shown_as(self, receipt: str) -> JobId | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        return await self._read(self._store.shown_as, receipt)
 
     async def gallery_origins(self, audience: Audience, limit: int) -> Sequence[GalleryOrigin]:
         """See `app.core.gallery.GalleryRecords`."""

@@ -87,6 +87,8 @@ class Store(Reader):
         self._database = database
         self._clock = clock
         self._file = file
+        self.gallery_additions = 0
+        """How many results were added to the gallery because their jobs ended."""
         self._unmerged: int | None = 0
         """Pages of the index of prompts that are to be written anew, because jobs were removed; None if all are."""
 
@@ -150,6 +152,7 @@ class Store(Reader):
                 self._write_served(sums, now)
             gallery_tables.add(self._database, entries)
             gallery_tables.withdraw(self._database, withdrawn)
+        self.gallery_additions += len(entries)
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
             log_failure(error, "a measured run could not be recorded", job=run.job)

@@ -118,12 +118,35 @@ class Gallery:
         self, viewer: Viewer, query: GalleryQuery, *, before: int | None = None, limit: int = 60
     ) -> GalleryPage:
         """The newest entries with keys below `before` that match. Raises `JournalUnavailable`."""
-        limit = max(1, min(limit, MOST_ENTRIES))
+        return await self._entries(viewer, query, before, max(1, min(limit, MOST_ENTRIES)))
+
+    async def next_to(self, viewer: Viewer, query: GalleryQuery, key: int, *, newer: bool) -> Tile | None:
+        """The next older entry that matches, or the next `newer` one; None if there is none near.
+
+        Raises `JournalUnavailable`.
+        """
+        page = await self._entries(viewer, query, key, 1, newer=newer)
+        return page.entries[0] if page.entries else None
+
+    async def tile(self, viewer: Viewer, job: str) -> Tile | None:
+        """The entry of a job; None if it has none that the viewer may see. Raises `JournalUnavailable`."""
+        row = await self._row(viewer, job)
+        return self._tile(row) if row is not None and row.entry.ended else None
+
+    async def _entries(
+        self, viewer: Viewer, query: GalleryQuery, position: int | None, limit: int, *, newer: bool = False
+    ) -> GalleryPage:
+        """Entries that match, from a key on."""
         sight = _Sight(viewer, self._visibility)
         tiles: list[Tile] = []
-        position = before
         while True:
-            rows = await self._job_history.gallery(query, sight.audience, before=position, limit=limit + 1)
+            rows = await self._job_history.gallery(
+                query,
+                sight.audience,
+                before=None if newer else position,
+                after=position if newer else None,
+                limit=limit + 1,
+            )
             await sight.ask(rows)
             for row in rows:
                 if sight.shows_row(row):

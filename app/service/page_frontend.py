@@ -1,4 +1,4 @@
-"""What the web page needs of the frontend in which people ask for jobs."""
+"""What the web page needs of the frontend in which people ask for things."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from app.service.visibility import Visibility
 
 
 class PageFrontend(Struct, frozen=True, kw_only=True):
-    """Who may see what, what people and things are called, and what can be done.
+    """Who may see what, how it is called, and what can be done.
 
-    `title` returns what people call a workflow, `is_spoiler` whether a place hides its results until somebody clicks,
-    and `mark` writes into a preview that a machine made it.
+    `titles` returns the title of a workflow, and `server_names` has the public name of each server. Without `names`,
+    ids are shown; without `actions`, nothing can be done. `is_spoiler` says whether the place of a job, in the
+    frontend's format, hides its result at first. `mark` marks a preview as made by a machine.
     """
 
     visibility: Visibility
-    names: Names
-    actions: PageActions
-    title: Callable[[str], str]
+    titles: Callable[[str], str]
     server_names: Mapping[ServerName, str]
     is_spoiler: Callable[[str], bool]
-    mark: Callable[[bytes], bytes]
+    names: Names | None = None
+    actions: PageActions | None = None
+    mark: Callable[[bytes], bytes] | None = None

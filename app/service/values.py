@@ -10,23 +10,13 @@ from collections.abc import Mapping
 
 from app.ports import Json
 from app.service.reasons import SlotRemoved, SlotTakesNoFile, TextTooLong, ValueMissing
-from app.service.requests import AttachedFile, CreateJob
+from app.service.requests import AttachedFile
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot, WorkflowError
 from app.workflows.reasons.binding import UnknownPreset
 
 LONGEST_TEXT = 4000
 """Characters that a field of Discord's forms accepts, so that every text can be edited later."""
-
-
-def check_request(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:
-    """Check a request, except its files; return its values, with those of its preset. Raises `WorkflowError`.
-
-    If not `complete`, required values may be missing, because they are asked for elsewhere.
-    """
-    values = {**preset(workflow, request.preset), **request.values}
-    check_values(workflow, values, complete=complete)
-    return values
 
 
 def check_values(workflow: Workflow, values: Mapping[str, Json], *, complete: bool = True) -> None:

@@ -48,7 +48,7 @@ def test_a_page_behind_a_proxy_lacks_nothing(tmp_path: Path) -> None:
     ("text", "advice"),
     [
         ('url = "http://example.org"\nclient_secret = "s"', ["names the application", "is not encrypted"]),
-        ('url = "https://example.org"', ["only by the links", "share one rate limit"]),
+        ('url = "https://example.org"', ["only by the links", "from where people come"]),
     ],
 )
 def test_what_could_be_better_is_one_sentence_each(tmp_path: Path, text: str, advice: list[str]) -> None:

@@ -61,14 +61,64 @@ async def test_what_is_made_in_a_private_thread_is_for_those_who_see_the_thread(
         asked = discord.slash("txt2img", {"prompt": "a cat", **SMALL}, user=bob, channel=thread)
         job = await ended(life, job_of(await stage.result(asked)))
         again = await ended(life, job_of(await stage.result(stage.press(discord.message(asked), "Again", user=bob))))
-        assert life.app.visibility is not None
-        gallery = Gallery(life.journal, life.app.visibility)
+        assert life.app.page_frontend is not None
+        gallery = Gallery(life.journal, life.app.page_frontend.visibility)
         for person, seen in ((bob, [again.id, job.id]), (carol, []), (discord.alice, [again.id, job.id])):
             shown = [tile.entry.job for tile in (await gallery.page(Viewer(person.id), GalleryQuery())).entries]
             assert shown == seen, person.name
         with pytest.raises(WorkflowError):
             await gallery.job(Viewer(carol.id), job.id)
         assert place_of(job) == Place(discord.guild.id, thread.id, bob.id), "the queue hides it as well"
+
+
+async def listed(life: Life, viewer: str) -> list[str]:
+    """The jobs that somebody sees in the gallery."""
+    assert life.app.page_frontend is not None
+    page = await Gallery(life.journal, life.app.page_frontend.visibility).page(Viewer(viewer), GalleryQuery())
+    return [tile.entry.job for tile in page.entries]
+
+
+async def until_listed(life: Life, viewer: str, jobs: list[str]) -> None:
+    """Wait until somebody sees these jobs."""
+    with anyio.fail_after(ENOUGH):
+        while True:
+            if await listed(life, viewer) == jobs:
+                return
+            await anyio.sleep(0.02)
+
+
+async def test_a_result_whose_message_was_deleted_is_only_for_its_person(stage: Stage) -> None:
+    discord = stage.discord
+    alice, bob = discord.alice.id, discord.person("bob").id
+    async with stage.bot(page=Page(enabled=True)) as life:
+        made = [
+            await stage.result(discord.slash("txt2img", {"prompt": prompt, **SMALL}))
+            for prompt in ("a cat", "a dog", "a fox", "a bird")
+        ]
+        cat, dog, fox, bird = [(await ended(life, job_of(message))).id for message in made]
+        # What is said in the channel comes along, and means nothing.
+        discord.change_guild("MESSAGE_CREATE", discord.say("nice") | {"guild_id": discord.guild.id})
+        discord.delete(discord.say("nice"))
+        assert await listed(life, bob) == [bird, fox, dog, cat]
+        discord.delete(made[0])
+        await until_listed(life, bob, [bird, fox, dog])
+        discord.purge(made[1:3])
+        await until_listed(life, bob, [bird])
+        assert await listed(life, alice) == [bird, fox, dog, cat]
+
+
+async def test_a_result_that_came_as_a_direct_message_is_only_for_its_person(stage: Stage) -> None:
+    discord = stage.discord
+    bob = discord.person("bob").id
+    async with stage.bot() as life:
+        stage.hold()
+        asked = discord.slash("txt2img", {"prompt": "a cat", **SMALL})
+        job = job_of(await stage.until("[Cancel]", asked))
+        discord.delete(discord.message(asked))
+        stage.go_on()
+        await ended(life, job)
+        assert await listed(life, discord.alice.id) == [job]
+        assert await listed(life, bob) == []
 
 
 async def test_without_the_page_no_thumbnail_is_made_that_nobody_looks_at(stage: Stage) -> None:

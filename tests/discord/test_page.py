@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import httpx
 from msgspec import Struct
 
+from app.application import open_page_parts
+from app.config.settings import Config, Http, Page
+from app.http.application import Application
+from app.http.page.opening import open_page
+from app.http.sources import Sources
 from tests.discord.fake import Interaction
 from tests.discord.stage import EPHEMERAL, Stage, parts, words
 
@@ -43,3 +51,32 @@ async def test_without_a_page_there_is_no_such_command(stage: Stage) -> None:
     async with stage.bot():
         assert "page" not in {str(command["name"]) for command in stage.discord.commands()}
         assert "page" not in await stage.ephemeral_followup(stage.discord.slash("help"))
+
+
+async def test_somebody_asks_discord_for_a_link_follows_it_and_sees_the_queue(stage: Stage) -> None:
+    settings = Page(enabled=True, url="https://example.org/atelier")
+    config = Config(servers=(), data=stage.data, workflows=stage.workflows, page=settings, http=Http(host="127.0.0.1"))
+    stage.data.mkdir()
+    sources = Sources()
+    opened = open_page(config, sources)
+    app = Application(opened.page.routes(), opened.page.middleware)
+    async with (
+        stage.bot(page=opened.access) as life,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=settings.url) as browser,
+    ):
+        (link,) = await links(stage, stage.discord.slash("page"))
+        starting = await browser.get("/queue")
+        assert (starting.status_code, "is starting" in starting.text) == (503, True)
+        assert life.app.page_frontend is not None
+        async with open_page_parts(life.house, life.journal, life.app.page_frontend) as sources.page:
+            page = await browser.get(link)
+            token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+            assert token is not None
+            done = await browser.post(link, data={"csrf": token[1]}, headers={"Origin": "https://example.org"})
+            assert done.status_code == 303
+            stage.hold()
+            stage.discord.slash("txt2img", prompt="a quokka at dawn", width=64, height=64)
+            queue = await browser.get("/queue")
+            assert queue.status_code == 200
+            assert stage.discord.state.alice.name.title() in queue.text, "the header says who is logged in"
+            stage.go_on()

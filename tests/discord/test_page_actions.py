@@ -28,6 +28,7 @@ MODERATORS = "1500000000000000001"
 
 def page(life: Life) -> PageActions:
     assert life.app.page_frontend is not None
+    assert life.app.page_frontend.actions is not None
     return life.app.page_frontend.actions
 
 

@@ -154,6 +154,17 @@ def test_words_are_searched_in_any_order_and_the_last_one_by_its_beginning(store
     assert listed(store, text="the nothing") == []
 
 
+def test_the_job_of_a_message_is_known_once_its_result_was_shown_there(store: Store) -> None:
+    first, second = job("a"), job("b")
+    write(store, first, second)
+    assert store.shown_as("") is None
+    for made, receipt in ((first, "m1"), (second, "m2")):
+        made.receipt = receipt
+        write(store, made)
+    assert [store.shown_as(receipt) for receipt in ("m1", "m2", "m3", "", "\ud83d")] == ["a", "b", None, None, None]
+    assert listed(store) == ["b", "a"]
+
+
 @pytest.mark.parametrize(
     "text",
     ['"', "'", "a OR", "NOT a", "NEAR(", "*", "-", "prompt:x", "^a", "(", "a\0b", "\ud83d", "🦊", "???", " ", "+"],

@@ -380,6 +380,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
             for before in (None, 7)
         ],
         "gallery_row": lambda: store.gallery_row(JobId("a")),
+        "shown_as": lambda: store.shown_as("message"),
         "gallery_origins": lambda: store.gallery_origins(Audience("ada"), 5),
         "gallery_backlog": lambda: store.gallery_backlog(5, lambda _: True),
         "add_to_gallery": lambda: store.add_to_gallery(

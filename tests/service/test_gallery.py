@@ -297,3 +297,34 @@ async def test_older_results_are_added_for_others_only_if_they_are_kept_and_were
         tasks.cancel_scope.cancel()
     assert names(await gallery.page(BOB, ANY)) == ["caption", "kept"]
     assert names(await gallery.page(ADA, ANY)) == ["caption", "deleted", "gone", "kept"]
+
+
+async def test_the_entries_next_to_a_key_are_those_that_one_sees_in_the_same_search(journal: SqliteJournal) -> None:
+    await journal.record([job("1"), job("2", "c2"), job("3"), job("4", workflow="other"), job("5")], [])
+    gallery = Gallery(journal, Channels("c1"), run_sync=inline)
+    three = await gallery.tile(BOB, "3")
+    assert three is not None
+
+    async def next_to(viewer: Viewer, query: GalleryQuery, *, newer: bool) -> str:
+        tile = await gallery.next_to(viewer, query, three.entry.key, newer=newer)
+        return tile.entry.job if tile is not None else ""
+
+    assert [await next_to(BOB, ANY, newer=newer) for newer in (True, False)] == ["4", "1"]
+    assert [await next_to(ADA, ANY, newer=newer) for newer in (True, False)] == ["4", "2"]
+    searched = GalleryQuery(workflow="w", text="the")
+    assert [await next_to(BOB, searched, newer=newer) for newer in (True, False)] == ["5", "1"]
+    assert await next_to(BOB, GalleryQuery(workflow="none"), newer=True) == ""
+
+
+async def test_a_tile_of_one_job_is_only_for_those_who_see_its_result(journal: SqliteJournal) -> None:
+    waiting = job("waiting")
+    waiting.terminal_update = None
+    await journal.record([job("1"), waiting], [])
+    await journal.hide_from_gallery(JobId("waiting"))
+    gallery = Gallery(journal, Channels(), run_sync=inline)
+    tile = await gallery.tile(ADA, "1")
+    assert tile is not None
+    assert tile.entry.prompt == "the 1"
+    assert await gallery.tile(BOB, "1") is None
+    assert await gallery.tile(ADA, "waiting") is None
+    assert await gallery.tile(ADA, "nothing") is None

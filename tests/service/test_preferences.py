@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.core.jobs.job import JobRequest
-from app.discord.text import current_value, format_value
 from app.events import JobId, NodeId
 from app.ports import Json
 from app.service.preferences import savable_values, usable_values
+from app.service.slot_values import current_value, format_value
 from app.workflows.model import Target
 from tests.discord.flows import slot, workflow
 

@@ -22,6 +22,7 @@ from app.config.settings import Discord
 from app.discord.bridge import NO_PAYLOAD, cancel_stray_tasks
 from app.discord.gateway.connection import Gateway
 from app.discord.gateway.guilds.arrivals import Arrivals
+from app.discord.gateway.guilds.deletions import Deletions
 from app.discord.gateway.guilds.invite import invite_link
 from app.discord.gateway.interactions.commands import (
     WITH_BOT,
@@ -70,13 +71,19 @@ INTENTS = hikari.Intents.GUILDS | hikari.Intents.GUILD_INTEGRATIONS
 """What Discord's gateway tells the bot beside interactions: servers that add it, and changes of roles and channels. It
 gets no messages and no members."""
 
+DELETIONS = hikari.Intents.GUILD_MESSAGES
+"""What tells the bot of deleted messages as well. It is not privileged: what people write does not come with it."""
+
 MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
 
 Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 
 
 class Bot:
-    """Owns the gateway and the commands. Everything in this class runs in hikari's loop."""
+    """Owns the gateway and the commands. Everything in this class runs in hikari's loop.
+
+    With `deletions`, Discord also says which messages are deleted.
+    """
 
     def __init__(
         self,
@@ -87,7 +94,9 @@ class Bot:
         traffic: Traffic,
         arrivals: Arrivals,
         built_in: Collection[str],
+        deletions: Deletions | None = None,
     ) -> None:
+        self._deletions = deletions
         self._arrivals = arrivals
         self._built_in = built_in
         """The names of the bot's own commands that are offered, without those of moderators."""
@@ -122,8 +131,11 @@ class Bot:
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `SetupError`.
         """
-        bot = hikari_bot(self._token, self._config.rest_url, INTENTS)
+        intents = INTENTS if self._deletions is None else INTENTS | DELETIONS
+        bot = hikari_bot(self._token, self._config.rest_url, intents)
         self._arrivals.subscribe(bot)
+        if self._deletions is not None:
+            self._deletions.subscribe(bot)
         client = self._client = lightbulb.client_from_app(
             bot, default_enabled_guilds=[int(guild) for guild in self._config.guilds], sync_commands=False
         )

@@ -70,7 +70,7 @@ class LiveMessages:
     It is the `MessageContext` of its messages. In `label_guilds` results say that a machine made them. With
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
-    `list_thumbnails`, lists of jobs have thumbnails. `hide` hides the result of a job from all but its owner.
+    `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class LiveMessages:
         notifications: Notifications,
         hints: Hints | None = None,
         list_thumbnails: ListThumbnails | None = None,
-        hide: Callable[[JobId], Awaitable[None]] | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
+        hide: Callable[[JobId], Awaitable[None]] | None = None,
     ) -> None:
         self._hints = hints
         self.notifications = notifications
@@ -109,8 +109,8 @@ class LiveMessages:
 
     async def left_channel(self, job: JobId) -> None:
         """See `app.discord.messages.ports.MessageContext`."""
-        if self._hide is not None:
-            await self._hide(job)
+        if (hide := self._hide) is not None:
+            await run_request(partial(hide, job), "a result could not be hidden in the gallery", job=job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         """See `app.discord.messages.ports.MessageContext`."""

@@ -160,7 +160,7 @@ class MessageContext(Protocol):
         ...
 
     async def left_channel(self, job: JobId) -> None:
-        """Record that a job is not shown where it was asked for, so that others no longer see its result anywhere."""
+        """Hide a job from others, because its message or its result is no longer where it was asked for."""
         ...
 
     async def place_changed(self, job: JobId, place: str) -> None:

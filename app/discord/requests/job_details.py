@@ -11,7 +11,6 @@ from app.core.journal_port import JobHistory
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.ui import job_message, pages
 from app.discord.ui.components import Card
-from app.discord.ui.options import command
 from app.events import Finished, ServerName
 from app.service.catalog import Catalog
 from app.service.reasons import UnknownButton
@@ -83,4 +82,4 @@ class JobDetails:
         workflow = self._catalog.usable(job.request.workflow, person)
         if not workflow.command:
             raise WorkflowError(UnknownButton())
-        return pages.copied(command(workflow), job.request)
+        return pages.copied(workflow, job.request)

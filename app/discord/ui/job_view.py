@@ -29,6 +29,7 @@ from app.events import (
 from app.ports import Json
 from app.reasons.jobs import JobReason
 from app.service.follow_ups import FollowUpAction
+from app.service.job_settings import changed_picture
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
 from app.workflows.variations.derive import Change
@@ -165,19 +166,9 @@ def view_of(
         workflow=workflow,
     )
     view.set_values(request.values, request.seed, request.pictures)
-    if request.variation is not None:
-        view.change, view.before = request.variation.change, request.variation.picture
-    else:
-        view.before = _changed(request, workflow)
+    view.change = request.variation.change if request.variation is not None else ""
+    view.before = changed_picture(request, workflow)
     return view
-
-
-def _changed(request: JobRequest, workflow: Workflow | None) -> str:
-    """The picture that a request changes as its prompt says, as a path; "" if it changes none."""
-    slots = workflow.slots if workflow is not None and workflow.result in {"", "image"} else ()
-    pictures = [slot.name for slot in slots if slot.kind == "image" and request.values.get(slot.name)]
-    prompted = any(slot.name == "prompt" for slot in slots)
-    return str(request.values[pictures[0]]) if pictures and prompted else ""
 
 
 def _model_slot(workflow: Workflow | None) -> Slot | None:

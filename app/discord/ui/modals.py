@@ -12,7 +12,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from app.config.settings import FORMATS
-from app.discord.text import current_value, shorten
+from app.discord.text import shorten
 from app.discord.ui.components import Choice
 from app.discord.ui.forms import (
     LONGEST_LABEL,
@@ -30,6 +30,7 @@ from app.discord.ui.slot_fields import AUTOMATIC, NOTHING_OFFERED, Offered, slot
 from app.ports import Json
 from app.service.formats import sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
+from app.service.slot_values import current_value
 from app.service.values import missing_slots, preset
 from app.texts import forms as texts
 from app.texts.commands import which_result

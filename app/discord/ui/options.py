@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from app.config.settings import FORMATS
-from app.discord.text import format_value, shorten
+from app.discord.text import shorten
+from app.service.job_settings import command_slots
+from app.service.slot_values import format_value
 from app.service.task_requests import NOT_SLOTS, OPTIONS
 from app.texts import commands as texts
 from app.workflows.binding.batch import MOST
@@ -92,9 +94,7 @@ class Command(Struct, frozen=True, kw_only=True):
 
 def command(workflow: Workflow) -> Command:
     """The slash command of a workflow. Its names and their number were checked when the manifest was read."""
-    # Python's sort is stable: it keeps the manifest's order among equals.
-    ordered = sorted(workflow.slots, key=lambda slot: (not slot.required, slot.name != "prompt"))
-    options = [_option(slot) for slot in ordered if slot.show == "command"]
+    options = [_option(slot) for slot in command_slots(workflow)]
     names = {option.name for option in options}
     own = [
         Option(

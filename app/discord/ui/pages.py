@@ -16,7 +16,7 @@ from app.core.limits.usage import Used
 from app.core.servers.power import PowerView
 from app.discord import custom_id, message_ref
 from app.discord.custom_id import ADJUST, NOTIFY
-from app.discord.text import current_value, escape, format_value, shorten
+from app.discord.text import escape, shorten
 from app.discord.ui.components import (
     INK,
     MOST_CHOICES,
@@ -32,15 +32,16 @@ from app.discord.ui.components import (
     Upload,
     rows,
 )
-from app.discord.ui.options import Command
-from app.events import ChosenModel, Failed, Finished, JobId, Lost, ServerName
+from app.events import Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
 from app.service.follow_ups import FollowUpAction
+from app.service.job_settings import command_line, needs_files, settings_of
 from app.service.notifications import Way
 from app.service.page_access import LINK_MINUTES
 from app.service.server_monitor import ServerStatus
+from app.service.slot_values import format_value
 from app.service.statistics import Accuracy
 from app.texts import job_message as job_texts
 from app.texts import moderation, notifications
@@ -53,7 +54,6 @@ from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
 from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
-from app.workflows.model import UPLOADED
 from app.workflows.variations.derive import STRENGTHS, Change
 
 MOST_TEXT = 3600
@@ -122,14 +122,11 @@ def details(
     about = [title, texts.made_by(escape(server))] if server else [title]
     about = about if prompt else about[1:]
     head = [f"### {escape(shorten(prompt, LONGEST_PROMPT)) or title}", *([f"-# {' · '.join(about)}"] if about else [])]
-    chosen = update.chosen if isinstance(update, Finished) else ()
     lines: list[str] = []
     short: list[str] = []
-    for name, value in _values(request, workflow, chosen):
-        text = f"**{escape(name)}** {escape(shorten(value, LONGEST_VALUE))}"
-        (short if len(value) <= SHORT_VALUE else lines).append(text)
-    if request.variation is not None and request.variation.change in job_texts.CHANGES:
-        short.insert(0, f"**{texts.CHANGE}** {job_texts.CHANGES[request.variation.change]}")
+    for setting in settings_of(job, workflow):
+        text = f"**{escape(setting.title)}** {escape(shorten(setting.value, LONGEST_VALUE))}"
+        (short if len(setting.value) <= SHORT_VALUE else lines).append(text)
     short += [f"**Seed** `{request.seed}`"] if request.seed is not None else []
     lines += [" · ".join(short)] if short else []
     if isinstance(update, (Failed, Lost)):
@@ -162,24 +159,12 @@ def relative(job: Job, workflow: Workflow | None) -> Relative:
     return Relative(f"{title}: {prompt}" if prompt else title, place.link if place and place.message else "")
 
 
-def copied(command: Command, request: JobRequest) -> Card:
+def copied(workflow: Workflow, request: JobRequest) -> Card:
     """A job as the command that asks for the same again, to be copied; files cannot be part of it."""
-    values = {**request.values, **({"seed": request.seed} if request.seed is not None else {})}
-    line = [f"/{command.name}"]
-    for option in command.options:
-        value = values.get(option.slot)
-        if option.slot and option.kind != "attachment" and value not in (None, ""):
-            line.append(f"{option.name}: {_typed(value)}")
-    files = any(option.kind == "attachment" and option.slot in values for option in command.options)
-    text = " ".join(line)[:LONGEST_COMMAND]
-    hints = [texts.PASTE, *([texts.ATTACH_AGAIN] if files else [])]
+    # Nothing in it may end the block of code.
+    text = command_line(workflow, request).replace("```", "'" * 3)[:LONGEST_COMMAND]
+    hints = [texts.PASTE, *([texts.ATTACH_AGAIN] if needs_files(workflow, request) else [])]
     return Card((Text(f"```\n{text}\n```"), Text("\n".join(f"-# {hint}" for hint in hints))), INK)
-
-
-def _typed(value: Json) -> str:
-    """A value as it is typed into a command, on one line, and without what would end a block of code."""
-    text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
-    return " ".join(text.split()).replace("```", "'" * 3)
 
 
 def more(
@@ -282,24 +267,6 @@ def _own(workflow: Workflow | None, values: Mapping[str, Json]) -> Iterator[str]
         slot = slots.get(name)
         title, text = (slot.title, format_value(slot, value)) if slot else (name, str(value))
         yield f"**{escape(title)}** {escape(shorten(text, LONGEST_VALUE))}"
-
-
-def _values(request: JobRequest, workflow: Workflow | None, chosen: Sequence[ChosenModel]) -> Iterator[tuple[str, str]]:
-    """The title and the value of each setting but the prompt and the seed; `chosen` is what the server chose."""
-    if workflow is None:
-        yield from ((name, str(value)) for name, value in request.values.items() if name != "prompt")
-        return
-    servers = {(model.node, model.input): model.value for model in chosen}
-    for slot in workflow.slots:
-        if slot.name == "prompt":
-            continue
-        stands = servers.get((slot.targets[0].node, slot.targets[0].input)) if slot.targets else None
-        stands = current_value(slot, request.graph) if stands is None else stands
-        value = request.values.get(slot.name, slot.default if stands is None else stands)
-        if slot.kind in UPLOADED:
-            yield slot.title, texts.PICTURE if slot.kind == "image" else texts.file_of(slot.kind)
-        elif slot.kind != "seed" and (text := format_value(slot, value)):
-            yield slot.title, text
 
 
 def usage(used: Iterable[Used], weight: float, spent: Iterable[SpendingUsed] = ()) -> Card:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
-from app.discord.text import current_value, format_value, shorten
+from app.discord.text import shorten
 from app.discord.ui.components import Choice
 from app.discord.ui.forms import (
     LONGEST_CHOICE,
@@ -22,6 +22,7 @@ from app.discord.ui.forms import (
     TextField,
 )
 from app.ports import Json
+from app.service.slot_values import current_value, format_value
 from app.service.values import LONGEST_TEXT
 from app.texts import forms as texts
 from app.texts.model_names import model_name

@@ -10,8 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.core.journal_port import JournalUnavailable
 from app.http.page.context import visit_of
 from app.http.page.forms import comes_from_here
+from app.http.page.parts import PageParts
 from app.http.page.rendering import render_problem
 from app.service.reasons import JobRemoved, ResultNotKept
 from app.service.viewer import Viewer
@@ -45,8 +47,18 @@ def for_viewers(handler: Callable[[Request, Viewer], Awaitable[Response]]) -> En
             return await handler(request, viewer)
         except WorkflowError as error:
             return render_problem(request, reason_text(error.reason), _status(error))
+        except JournalUnavailable:
+            return render_problem(request, texts.JOURNAL_UNAVAILABLE, 503)
 
     return answer
+
+
+def parts_of(request: Request) -> PageParts:
+    """What the page works with, in a route that `for_viewers` has let pass."""
+    parts = visit_of(request).context.parts
+    if parts is None:
+        raise HTTPException(503)
+    return parts
 
 
 def for_own_forms(handler: Endpoint) -> Endpoint:
@@ -90,5 +102,7 @@ def sentence_of(error: HTTPException) -> str:
             return texts.TOO_LARGE
         case 429:
             return texts.TOO_MANY
+        case 503:
+            return texts.STARTING
         case _:
             return texts.NOT_UNDERSTOOD

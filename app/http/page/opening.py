@@ -9,6 +9,8 @@ from app.config.variables import application_of
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
 from app.http.page.discord_login import DiscordLogin
+from app.http.page.files import Files
+from app.http.page.gallery import GalleryPart
 from app.http.page.key import read_key
 from app.http.page.links import LoginLinks
 from app.http.page.login import Login
@@ -55,5 +57,6 @@ def open_page(config: Config, sources: Sources) -> OpenPage:
     if config.page.client_secret and (application := application_of(config.discord_token)):
         redirect = f"{address.url}/login/callback"
         discord = DiscordLogin(application, config.page.client_secret, config.discord.rest_url, redirect)
-    page = Page(context, [Login(context, links, discord), QueuePage(context)], RateLimits(config.page.trusted_proxies))
+    parts = [Login(context, links, discord), GalleryPart(context), Files(context), QueuePage(context)]
+    page = Page(context, parts, RateLimits(config.page.trusted_proxies))
     return OpenPage(page, Access(links, address.url, has_login=discord is not None))

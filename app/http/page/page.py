@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import anyio.lowlevel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -36,6 +37,8 @@ class Page:
     def __init__(self, context: PageContext, parts: Sequence[PagePart], rate_limits: RateLimits) -> None:
         self._context = context
         self._rate_limits = rate_limits
+        self.proxies = rate_limits.trusted_proxies
+        """Addresses or networks behind which there are many people."""
         routes = [route for part in (context.static, *parts) for route in part.routes()]
         # Starlette would redirect to the address that the proxy uses, which people cannot open.
         self._router = Router(routes, redirect_slashes=False)
@@ -76,17 +79,23 @@ class Page:
                 if visit.changed and not answer.get("cache-control", "").startswith("public"):
                     answer.append("Set-Cookie", sessions.header(visit.session))
             await send(message)
+            if message.get("more_body"):
+                # What is sent to a client that has gone is gone at once: others must have their turn.
+                await anyio.lowlevel.checkpoint()
 
         request = Request(scope, receive)
         # Only the beginning of the path is logged: what follows may be secret.
         part = scope["path"].removeprefix(self._context.address.base).lstrip("/").partition("/")[0]
+        limits, ident = self._rate_limits, session.id if session is not None else ""
         try:
-            pause = self._rate_limits.wait(scope, session.id if session is not None else "", is_login=part == "login")
             if not self._context.address.is_own_host(headers.get("host", "")):
                 raise HTTPException(421)
-            if pause:
+            if pause := limits.wait(scope, ident, is_login=part == "login"):
                 raise HTTPException(429, headers={"Retry-After": str(pause)})
-            await self._router(scope, receive, send_with_session)
+            with limits.counted(scope, ident) as may_be_answered:
+                if not may_be_answered:
+                    raise HTTPException(429, headers={"Retry-After": "10"})
+                await self._router(scope, receive, send_with_session)
         except Exception as error:  # noqa: BLE001  the boundary of one request
             if has_begun:
                 log_failure(error, "a page broke off", part=part)

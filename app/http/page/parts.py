@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from msgspec import Struct
 
+from app.events import ServerName
 from app.service.gallery import Gallery
 from app.service.live_queue import LiveQueue
 from app.service.names import Names
 from app.service.page_actions import PageActions
+from app.workflows.load import Workflow
+
+
+def no_workflows() -> Mapping[str, Workflow]:
+    """For tests and frontends without workflows."""
+    return {}
+
+
+def no_link(place: str) -> str:
+    """For frontends whose messages have no address."""
+    del place
+    return ""
 
 
 class PageParts(Struct, frozen=True, kw_only=True):
     """The parts of the bot that the page works with, once they are open.
 
     Where nothing runs any more there is no `live_queue`; without Discord there are no `names`, and ids are shown, and
-    no `actions`, because nothing can be done.
+    no `actions`, because nothing can be done. `workflows` returns those that are offered now, by name; `server_names`
+    maps each server to the name that people may read. `message_link` returns the address of the message at a job's
+    place, in the frontend's format, "" for none.
     """
 
     gallery: Gallery
     live_queue: LiveQueue | None = None
     names: Names | None = None
     actions: PageActions | None = None
+    workflows: Callable[[], Mapping[str, Workflow]] = no_workflows
+    server_names: Mapping[ServerName, str] = {}
+    message_link: Callable[[str], str] = no_link

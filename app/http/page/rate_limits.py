@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
 import anyio
@@ -42,6 +43,13 @@ LOGINS_PER_ADDRESS = Rate(60, 0.5)
 """What belongs to the login."""
 
 
+OPEN_PER_SESSION = 48
+"""Requests of one browser that are answered at the same time. A browser makes six, or some dozens by HTTP/2."""
+
+OPEN_PER_ADDRESS = 512
+"""The same of one address."""
+
+
 class RateLimit:
     """Counts the requests of each key. `clock` returns seconds."""
 
@@ -63,22 +71,44 @@ class RateLimit:
         return 0 if allowed else math.ceil((1 - left) / self._rate.per_second)
 
 
+class OpenRequests:
+    """Counts the requests that each key has not got the answers of yet."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def counted(self, key: str) -> Generator[bool]:
+        """Count a request for as long as the block runs. Yields whether it may be answered."""
+        self._open[key] += 1
+        try:
+            yield self._open[key] <= self._most
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+
+
 class RateLimits:
     """All limits of the page together."""
 
     def __init__(self, trusted_proxies: Sequence[str], clock: Callable[[], float] = anyio.current_time) -> None:
+        self.trusted_proxies = tuple(trusted_proxies)
         self._trusted = [ipaddress.ip_network(network) for network in trusted_proxies]
         self._sessions = RateLimit(PER_SESSION, clock)
         self._addresses = RateLimit(PER_ADDRESS, clock)
         self._forms = RateLimit(FORMS_PER_SESSION, clock)
         self._logins = RateLimit(LOGINS_PER_ADDRESS, clock)
+        self._open_of_session = OpenRequests(OPEN_PER_SESSION)
+        self._open_of_address = OpenRequests(OPEN_PER_ADDRESS)
 
     def wait(self, scope: Scope, session: str, *, is_login: bool) -> int:
         """Count a request of a session, "" if there is none. Returns 0, or the seconds to wait."""
         address = client_address(scope, self._trusted)
-        if pause := self._addresses.wait(address):
+        if address and (pause := self._addresses.wait(address)):
             return pause
-        if is_login and (pause := self._logins.wait(address)):
+        if address and is_login and (pause := self._logins.wait(address)):
             return pause
         if not session:
             return 0
@@ -86,10 +116,22 @@ class RateLimits:
             return pause
         return self._sessions.wait(session)
 
+    @contextmanager
+    def counted(self, scope: Scope, session: str) -> Generator[bool]:
+        """Count a request until it is answered. Yields whether it may be, or too many others are open."""
+        with ExitStack() as stack:
+            may_be_answered = True
+            if address := client_address(scope, self._trusted):
+                may_be_answered &= stack.enter_context(self._open_of_address.counted(address))
+            if session:
+                may_be_answered &= stack.enter_context(self._open_of_session.counted(session))
+            yield may_be_answered
+
 
 def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
     """The address that a request came from; a network of IPv6, all of whose addresses are one person's.
 
+    "" is this machine: programs of its operator, or a proxy that is not trusted, behind which there are many people.
     A trusted proxy says in X-Forwarded-For for whom it asks. What stands before an address that is not trusted may have
     been written by anybody.
     """
@@ -104,6 +146,8 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
         if (further := _parsed(text.strip())) is None:
             break
         address = further
+    if address.is_loopback:
+        return ""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)

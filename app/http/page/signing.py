@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Callable
 from typing import cast
@@ -35,10 +36,19 @@ class Signer:
         self._clock = clock
         self._serializers: dict[str, URLSafeSerializer] = {}
 
-    def sign(self, purpose: str, person: str, *parts: str, life: float) -> str:
-        """A token that is valid for `life` seconds."""
-        content = [round(self._clock() + life, 1), person, *parts]
+    def sign(self, purpose: str, person: str, *parts: str, life: float, step: float = 0.0) -> str:
+        """A token that is valid for `life` seconds.
+
+        With a `step`, it is valid until the next multiple of so many seconds, and the same token is made meanwhile.
+        """
+        until = self._clock() + life
+        until = math.ceil(until / step) * step if step else until
+        content = [round(until, 1), person, *parts]
         return self._serializer(purpose).dumps(content)
+
+    def left(self, signed: Signed) -> float:
+        """Seconds for which a token is still valid."""
+        return signed.until - self._clock()
 
     def read(self, purpose: str, token: str) -> Signed | None:
         """What a token says; None unless it was signed for this purpose and is not over."""

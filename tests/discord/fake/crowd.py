@@ -181,8 +181,27 @@ class Crowd:
         return str(self.state.do(self.state.cdn.put, "external", upload.filename, upload)["url"])
 
     def delete(self, message: Payload | str) -> None:
-        """Somebody deletes a message."""
-        self.state.do(self.state.messages.delete, message if isinstance(message, str) else message["id"])
+        """Somebody deletes a message. The bot hears of it if it wants to know of messages."""
+
+        def delete() -> None:
+            gone = self.state.messages.get(message if isinstance(message, str) else message["id"])
+            self.state.messages.delete(gone["id"])
+            self.gateway.tell_of_message(
+                "MESSAGE_DELETE", {"id": gone["id"]}, self.state.channels.get(gone["channel_id"])
+            )
+
+        self.state.do(delete)
+
+    def purge(self, messages: Sequence[Payload]) -> None:
+        """A moderator deletes several messages of a channel at once."""
+
+        def purge() -> None:
+            for message in messages:
+                self.state.messages.delete(message["id"])
+            channel = self.state.channels[messages[0]["channel_id"]]
+            self.gateway.tell_of_message("MESSAGE_DELETE_BULK", {"ids": [each["id"] for each in messages]}, channel)
+
+        self.state.do(purge)
 
     def slash(
         self,

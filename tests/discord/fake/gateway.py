@@ -11,9 +11,10 @@ from aiohttp import WSMsgType, web
 from tests.discord.fake.sessions import Goodbye, Line, Session, compression
 from tests.discord.fake.state import State
 from tests.discord.fake.wire import Payload
-from tests.discord.fake.world import Guild, describe_guild
+from tests.discord.fake.world import Channel, Guild, describe_guild
 
 GUILDS = 1 << 0
+GUILD_MESSAGES = 1 << 9
 PRIVILEGED = 1 << 1 | 1 << 8 | 1 << 15
 """Members, presences, message content: to be allowed in the developer portal."""
 KNOWN = (1 << 26) - 1
@@ -74,6 +75,13 @@ class Gateway:
         for session in chosen[-1:]:
             session.dispatch(name, data)
         return len(chosen[-1:])
+
+    def tell_of_message(self, name: str, data: Payload, channel: Channel | None) -> None:
+        """Send an event of a message in a server to the sessions that want to know of messages."""
+        if channel is not None and channel.guild is not None:
+            about = data | {"channel_id": channel.id, "guild_id": channel.guild.id}
+            if any(session.intents & GUILD_MESSAGES for session in self.sessions.values()):
+                self.dispatch(name, about, channel.guild)
 
     def reconnect(self) -> None:
         """Opcode 7: ask every client to come back and resume."""

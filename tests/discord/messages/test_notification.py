@@ -66,6 +66,7 @@ class Discord:
         self.place = MessageRef(channel="channel", user="42", message="original", guild="guild", asked=1.0)
         self.pacing = ChannelPacing()
         self.looked = 0
+        self.hidden: list[JobId] = []
 
     @property
     def sender(self) -> Discord:
@@ -76,6 +77,7 @@ class Discord:
 
     async def left_channel(self, job: JobId) -> None:
         await anyio.lowlevel.checkpoint()
+        self.hidden.append(job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()

@@ -55,6 +55,7 @@ class Room:
         self.largest = 10_000
         self.nonces: dict[str, str] = {}
         self.moves: list[str] = []
+        self.hidden: list[JobId] = []
         self.pacing = ChannelPacing()
         self.sizes: list[int] = []
         self.picky = self.stale = False
@@ -128,6 +129,7 @@ class Room:
 
     async def left_channel(self, job: JobId) -> None:
         await anyio.lowlevel.checkpoint()
+        self.hidden.append(job)
 
     async def place_changed(self, job: JobId, place: str) -> None:
         await anyio.lowlevel.checkpoint()
@@ -288,6 +290,19 @@ async def test_a_result_that_every_place_refuses_is_kept_for_another_attempt() -
     room.broken.clear()
     await reply.show(DONE)
     assert (room.roads, reply.receipt) == (["token"], "original")
+
+
+async def test_what_is_not_in_its_channel_any_more_is_hidden_from_others() -> None:
+    room = Room()
+    await room.reply().show(DONE)
+    assert room.hidden == []
+    room.break_("token", "message", error=Deleted(""))
+    await room.reply().show(DONE)
+    assert set(room.hidden) == {JOB}, "its message was deleted"
+    room = Room()
+    room.break_("message", "channel")
+    await room.reply(token=False).show(DONE)
+    assert (room.roads, room.hidden) == (["hand"], [JOB])
 
 
 @pytest.mark.parametrize("deleted_before_the_end", [True, False])

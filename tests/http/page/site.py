@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
+import anyio
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from app.http.application import Application
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
 from app.http.page.discord_login import DiscordLogin
+from app.http.page.event_stream import EventStream, Write, event
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
 from app.http.page.links import LoginLinks
@@ -59,6 +61,8 @@ class Sample:
     def __init__(self) -> None:
         self.changes: list[str] = []
         """Who changed something, and how."""
+        self.next_event = anyio.Event()
+        """Set to send one more event to all who follow."""
 
     def routes(self) -> Sequence[BaseRoute]:
         return [
@@ -66,6 +70,8 @@ class Sample:
             Route("/change", for_viewers(self._change), methods=["POST"]),
             Route("/gone", for_viewers(self._refuse)),
             Route("/bug/{secret}", for_viewers(self._fail)),
+            Route("/events", for_viewers(self._follow)),
+            Route("/flood", for_viewers(self._flood)),
         ]
 
     async def _show(self, request: Request, viewer: Viewer) -> Response:
@@ -77,6 +83,22 @@ class Sample:
 
     async def _refuse(self, _: Request, __: Viewer) -> Response:
         raise WorkflowError(JobRemoved())
+
+    async def _follow(self, _: Request, __: Viewer) -> Response:
+        async def events(write: Write) -> None:
+            await write(event("sample", b"first"))
+            await self.next_event.wait()
+            await write(event("sample", b"next"))
+            await anyio.sleep_forever()
+
+        return EventStream(events)
+
+    async def _flood(self, _: Request, __: Viewer) -> Response:
+        async def events(write: Write) -> None:
+            while True:
+                await write(event("sample", b"x" * 65_536))
+
+        return EventStream(events)
 
     async def _fail(self, _: Request, __: Viewer) -> Response:
         raise RuntimeError("a bug")

@@ -125,7 +125,7 @@ class QueueSite(Site):
             "raw_path": f"{BASE}/queue/events".encode(),
             "query_string": query.encode(),
             "headers": headers,
-            "client": ("203.0.113.5", 40_000),
+            "client": ("127.0.0.1", 40_000),
             "http_version": "1.1",
             "scheme": "https",
             "root_path": "",

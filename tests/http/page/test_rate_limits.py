@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 from starlette.types import Scope
@@ -12,6 +13,8 @@ from app.http.page.rate_limits import (
     FORMS_PER_SESSION,
     LOGINS_PER_ADDRESS,
     MOST_KEYS,
+    OPEN_PER_ADDRESS,
+    OPEN_PER_SESSION,
     Rate,
     RateLimit,
     RateLimits,
@@ -71,9 +74,11 @@ def test_logins_are_limited_by_address_and_forms_by_session() -> None:
         ("127.0.0.1", ["1.2.3.4, 198.51.100.1"], "198.51.100.1"),
         ("127.0.0.1", ["1.2.3.4", "198.51.100.1"], "198.51.100.1"),
         ("127.0.0.1", ["198.51.100.1, 10.0.0.7"], "198.51.100.1"),
-        ("127.0.0.1", ["nonsense"], "127.0.0.1"),
-        ("127.0.0.1", [""], "127.0.0.1"),
-        ("127.0.0.1", [], "127.0.0.1"),
+        ("10.0.0.7", ["nonsense"], "10.0.0.7"),
+        ("10.0.0.7", [""], "10.0.0.7"),
+        # This machine.
+        ("127.0.0.1", [], ""),
+        ("::1", [], ""),
         ("::ffff:127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
         ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
         (None, ["198.51.100.1"], ""),
@@ -84,3 +89,21 @@ def test_the_address_of_a_person_comes_from_trusted_proxies(
 ) -> None:
     trusted = [ipaddress.ip_network("127.0.0.1"), ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")]
     assert client_address(scope(client, *forwarded), trusted) == expected
+
+
+def test_requests_that_are_open_are_limited_by_session_and_by_address() -> None:
+    limits, here, there = RateLimits((), Clock()), scope("203.0.113.5"), scope("203.0.113.6")
+    with ExitStack() as stack:
+        for number in range(OPEN_PER_SESSION):
+            assert stack.enter_context(limits.counted(here, "a")), number
+        with limits.counted(here, "a") as allowed:
+            assert not allowed
+        assert stack.enter_context(limits.counted(here, "b"))
+        for number in range(OPEN_PER_ADDRESS - OPEN_PER_SESSION - 1):
+            assert stack.enter_context(limits.counted(here, f"c{number}"))
+        with limits.counted(here, "d") as allowed:
+            assert not allowed
+        assert stack.enter_context(limits.counted(there, "d"))
+        assert stack.enter_context(limits.counted(scope("127.0.0.1"), "e"))
+    with limits.counted(here, "a") as allowed:
+        assert allowed

@@ -45,7 +45,7 @@ from app.ports import Json
 from app.service.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
 from app.service.task_requests import TaskPlanner, TaskRequest
-from app.service.values import check_request, check_values, kind_of, missing_slots
+from app.service.values import check_values, kind_of, missing_slots, preset
 from app.texts import answers
 from app.texts.reasons.files import NAMES
 from app.texts.reasons.text import reason_text
@@ -401,8 +401,12 @@ def _typed(command: Command, given: Given) -> str:
 
 
 def _checked(workflow: Workflow, request: CreateJob, *, complete: bool = True) -> Mapping[str, Json]:
-    """Check a request and its files; return its values. Raises `WorkflowError`."""
-    values = check_request(workflow, request, complete=complete)
+    """Check a request and its files; return its values, with those of its preset. Raises `WorkflowError`.
+
+    If not `complete`, required values may be missing, because they are asked for elsewhere.
+    """
+    values = {**preset(workflow, request.preset), **request.values}
+    check_values(workflow, values, complete=complete)
     _check_files(workflow, request.files)
     return values
 

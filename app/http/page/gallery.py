@@ -1,0 +1,162 @@
+"""The gallery: a grid of all results that the viewer may see, newest first, with a search and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from app.core.gallery import GalleryQuery
+from app.http.page.context import PageContext
+from app.http.page.guard import for_viewers, parts_of
+from app.http.page.parts import PageParts
+from app.http.page.people import names_of_guilds, names_of_people
+from app.http.page.rendering import render
+from app.http.page.searching import Refused, Search, key_of, query_of, read_search
+from app.http.page.tiles import name_of, tile_views, title_of
+from app.service.gallery import GalleryPage
+from app.service.viewer import Viewer
+from app.texts import page as texts
+from app.texts.model_names import model_name
+
+PER_PAGE = 60
+
+MOST_PEOPLE = 50
+"""People and servers that can be chosen as filters: each may have to be asked for."""
+
+
+class Choice(Struct, frozen=True):
+    """One choice of a filter: its value, and what people read."""
+
+    value: str
+    label: str
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """A filter: what may be chosen (if it was read), and what is."""
+
+    name: str
+    label: str
+    value: str
+    choices: tuple[Choice, ...] = ()
+
+
+class Chip(Struct, frozen=True):
+    """A filter that is set: what it is, and the address of the same page without it."""
+
+    label: str
+    value: str
+    address: str
+
+
+class GalleryPart:
+    """The grid."""
+
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The route of the grid."""
+        return [Route("/", for_viewers(self._show))]
+
+    async def _show(self, request: Request, viewer: Viewer) -> Response:
+        parts, search = parts_of(request), read_search(request.query_params)
+        wants_filters = bool(request.query_params.get("filters"))
+        problem, page = "", GalleryPage((), None)
+        try:
+            query, before = query_of(search), key_of(request.query_params.get("before", ""))
+            page = await parts.gallery.page(viewer, query, before=before, limit=PER_PAGE)
+            if not page.entries and page.older is None and before is None:
+                problem = await self._unknown(parts, viewer, query)
+        except Refused as error:
+            problem, before = error.sentence, None
+        tiles = await tile_views(self._context, viewer, parts, search, page.entries)
+        base = f"{self._context.address.base}/"
+        filters = await self._filters(viewer, parts, search, with_choices=wants_filters or bool(problem))
+        return render(
+            request,
+            "gallery.html",
+            400 if problem else 200,
+            section="gallery",
+            search=search.text,
+            tiles=tiles,
+            problem=problem,
+            note=_note(search, page, problem),
+            older=search.address(base, before=str(page.older)) if page.older is not None else "",
+            newest=search.address(base) if before is not None else "",
+            filters=filters if wants_filters or problem else (),
+            filters_address=search.address(base, filters="1"),
+            chips=_chips(search, filters, base),
+            all_address=base if search.fields else "",
+            kept_fields=search.without("text").fields,
+            since=search.since,
+            until=search.until,
+        )
+
+    async def _unknown(self, parts: PageParts, viewer: Viewer, query: GalleryQuery) -> str:
+        """Why nothing can match: something was chosen that nobody can choose; "" if that is not the reason."""
+        wanted = {"person": query.owner, "workflow": query.workflow, "model": query.model, "guild": query.guild}
+        if not any(wanted.values()):
+            return ""
+        choices = await parts.gallery.choices(viewer)
+        known = dict(zip(wanted, (choices.people, choices.workflows, choices.models, choices.guilds), strict=True))
+        return next((texts.UNKNOWN[name] for name, value in wanted.items() if value and value not in known[name]), "")
+
+    async def _filters(
+        self, viewer: Viewer, parts: PageParts, search: Search, *, with_choices: bool
+    ) -> tuple[Filter, ...]:
+        """The filters; their choices are read only where they are shown, because that takes a while."""
+        chosen = (search.person, search.workflow, search.model, search.guild)
+        people, workflows, models, guilds = ([value] if value else [] for value in chosen)
+        if with_choices:
+            choices = await parts.gallery.choices(viewer)
+            people += choices.people[:MOST_PEOPLE]
+            workflows += choices.workflows
+            models += choices.models
+            guilds += choices.guilds[:MOST_PEOPLE]
+        known = parts.workflows()
+        named = await names_of_people(parts.names, ((person, search.guild) for person in people))
+        servers = await names_of_guilds(parts.names, guilds)
+        labels = {
+            "person": {person: name_of(viewer, person, named) for person in people},
+            "workflow": {name: title_of(name, known) for name in workflows},
+            "model": {model: model_name(model) for model in models},
+            "guild": {guild: servers.get(guild) or guild for guild in guilds},
+        }
+        return tuple(
+            Filter(
+                name=name,
+                label=label,
+                value=getattr(search, name),
+                choices=tuple(Choice(value, labels[name][value]) for value in labels[name]),
+            )
+            for name, label in (
+                ("person", texts.PERSON),
+                ("workflow", texts.WORKFLOW),
+                ("model", texts.MODEL),
+                ("guild", texts.GUILD),
+            )
+        )
+
+
+def _chips(search: Search, filters: Sequence[Filter], base: str) -> list[Chip]:
+    labels = {each.value: each.label for filter_ in filters for each in filter_.choices}
+    chips = [
+        Chip(filter_.label, labels.get(filter_.value, filter_.value), search.without(filter_.name).address(base))
+        for filter_ in filters
+        if filter_.value
+    ]
+    days = (("since", texts.FROM, search.since), ("until", texts.UNTIL, search.until))
+    return [*chips, *(Chip(label, value, search.without(name).address(base)) for name, label, value in days if value)]
+
+
+def _note(search: Search, page: GalleryPage, problem: str) -> str:
+    """What to do where no picture is shown."""
+    if page.entries or problem:
+        return ""
+    if page.older is not None:
+        return texts.MORE_TO_LOOK_AT
+    return texts.NOTHING_FOUND if search.fields else texts.EMPTY
