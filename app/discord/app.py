@@ -254,6 +254,7 @@ class DiscordApp:
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
+                hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
             )
             responder = Responder(sender)
