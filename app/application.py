@@ -136,8 +136,8 @@ async def open_page_parts(
     """Run what the page shows within the block."""
     # Only here, as above.
     from app.http.page.parts import PageParts
-    from app.service.gallery import Gallery
-    from app.service.live_queue import LiveQueue
+    from app.service.queue.live_queue import LiveQueue
+    from app.service.results.gallery import Gallery
 
     gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler)
     live_queue = LiveQueue(

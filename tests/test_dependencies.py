@@ -46,6 +46,18 @@ PARTS = {
         {"queries"},
         {"reconciler"},
     ],
+    "service": [
+        {"page_access", "page_actions", "reasons", "requests", "server_monitor", "statistics", "values"},
+        {"people"},
+        {"offers", "queue", "tasks"},
+        {"jobs"},
+        {"results"},
+    ],
+    "texts": [
+        {"health", "model_names", "server_names", "statistics", "wording"},
+        {"reasons"},
+        {"alerts", "discord", "page"},
+    ],
     "workflows": [
         {"model", "nodes", "parsing", "reasons"},
         {"api_graph", "task"},

@@ -13,9 +13,9 @@ from app.config.settings import Budget, Limits
 from app.core.jobs.job import Job
 from app.discord.text import escape
 from app.discord.ui import modals
-from app.service.follow_ups import is_kept
+from app.service.jobs.follow_ups import is_kept
 from app.service.page_actions import PageAction, PageActions
-from app.texts import job_message as texts
+from app.texts.discord import job_message as texts
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from tests.discord.fake import Interaction, Payload

@@ -13,7 +13,7 @@ from app.discord.ui.components import MOST_PICTURES, Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.reasons.jobs import BatchIncomplete
-from app.texts.answers import NOT_TAKEN
+from app.texts.discord.answers import NOT_TAKEN
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word

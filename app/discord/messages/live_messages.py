@@ -32,13 +32,13 @@ from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
 from app.ports import ConnectionLost
 from app.reasons.limits import LimitReason
-from app.service.catalog import Catalog
-from app.service.follow_ups import is_kept, list_follow_ups
-from app.service.job_factory import repeat
-from app.service.notifications import Notifications
+from app.service.jobs.follow_ups import is_kept, list_follow_ups
+from app.service.jobs.job_factory import repeat
+from app.service.offers.catalog import Catalog
+from app.service.people.notifications import Notifications
 from app.service.reasons import AcceptanceUnknown, JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
-from app.texts.answers import FAREWELL, NOT_TAKEN
+from app.texts.discord.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import Change
 

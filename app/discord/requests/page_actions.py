@@ -25,10 +25,13 @@ from app.discord.ui.page_fields import EVERY_FIELD, needs_file, page_fields
 from app.discord.user_request import ButtonPressed
 from app.events import Failed, Finished, JobId, Lost
 from app.reasons.jobs import ResultsMissing
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.follow_ups import results
+from app.service.jobs.follow_ups import results
+from app.service.jobs.variations import Variations, picture_of, pictures_of
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
 from app.service.page_actions import PageAction
+from app.service.people.standing import Standing, Standings
+from app.service.people.visibility import Place
 from app.service.reasons import (
     AcceptanceUnknown,
     BotCannotPost,
@@ -39,12 +42,9 @@ from app.service.reasons import (
     UnknownButton,
 )
 from app.service.requests import Person
-from app.service.standing import Standing, Standings
 from app.service.values import check_values
-from app.service.variations import Variations, picture_of, pictures_of
-from app.service.visibility import Place
-from app.texts import job_message as texts
-from app.texts.pages import DELETE
+from app.texts.discord import job_message as texts
+from app.texts.discord.pages import DELETE
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import CHANGES
 
