@@ -13,12 +13,12 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
-    {"", "boundary", "config", "events", "histogram", "reasons", "signals", "standard_streams", "text_file"},
+    {"", "boundary", "config", "events", "histogram", "reasons", "system", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "retention", "service", "texts"},
-    {"comfy", "discord", "http", "journal", "simulator", "systemd", "webhook"},
-    {"application", "backup", "logging"},
+    {"comfy", "discord", "http", "journal", "simulator", "webhook"},
+    {"application", "backup"},
     {"cli"},
     {"__main__"},
 ]

@@ -34,7 +34,7 @@ from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest.client import RestSender
-from app.discord.message_ref import is_private, is_spoiler
+from app.discord.message_ref import is_private, is_spoiler, message_link
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -254,8 +254,8 @@ class DiscordApp:
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
-                possible_changes=variations.possible,
                 hide=job_history.hide_from_gallery,
+                possible_changes=variations.possible,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -384,6 +384,8 @@ class DiscordApp:
                 names=DiscordNames(tasks, sender),
                 actions=page_actions,
                 mark=marked if config.discord.mark_results else None,
+                workflows=lambda: catalog.workflows,
+                message_link=message_link,
             )
             self.page_opened.set()
             tasks.start_soon(dispatcher.run, inbox, name="dispatcher")

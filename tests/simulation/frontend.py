@@ -117,6 +117,7 @@ class SimulatedFrontend:
             board,
             fit,
             notifications=notifications,
+            hide=job_history.hide_from_gallery,
             possible_changes=variations.possible,
         )
         self.live_messages.now = clock

@@ -181,7 +181,7 @@ class LiveMessages:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
-        request = repeat(job.request, self._catalog)
+        request = _made_at(place, repeat(job.request, self._catalog))
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
@@ -291,6 +291,18 @@ class LiveMessages:
             # A request that was over a limit may have been made again already.
             if self.living.get(job) is reply:
                 del self.living[job]
+
+
+def _made_at(place: MessageRef, request: JobRequest) -> JobRequest:
+    """The request as made where its message is: others must not see the result where that no longer is.
+
+    The message may have moved to its person, and earlier versions did not record in which thread it is.
+    """
+    if request.shown_in == place.channel:
+        return request
+    if place.guild:
+        return replace(request, guild=place.guild, thread=place.channel)
+    return replace(request, guild="", channel=place.channel, thread="")
 
 
 def _place(caller: Caller, *, spoiler: bool) -> MessageRef:

@@ -163,9 +163,12 @@ class QueuePage:
 
     async def _preview(self, request: Request, viewer: Viewer) -> Response:
         signed = self._context.signer.read(PURPOSE, request.path_params["token"])
-        if signed is None or signed.person != viewer.person:
-            raise WorkflowError(JobRemoved())
-        preview = await self._live.preview(viewer, request.path_params["key"])
+        preview = None
+        if signed is not None and signed.person == viewer.person:
+            preview = await self._live.preview(viewer, request.path_params["key"])
+        if preview is None:
+            # The job has ended meanwhile, as a rule. Nobody reads a page instead of a picture.
+            return Response(status_code=404)
         # The address has the version of the preview, so the browser need not ask again.
         headers = {"Cache-Control": "private, max-age=60, immutable"}
         return Response(preview.image, headers=headers, media_type=preview.media_type)
@@ -198,6 +201,7 @@ class QueuePage:
             percent=round(100 * progress.fraction),
             step=texts.queue_step(progress),
             preview=preview,
+            about=texts.queue_about(row),
             why=texts.queue_why(row),
             when=when,
             cancels=self._cancels,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from app.core.jobs.job import Job
 from app.core.scheduling.overview import Overview, RunningRequest, WaitingRequest
-from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, Previewed, ServerName, Started
+from app.events import AnyUpdate, Finished, JobId, Previewed, ServerName
 from app.service.people.visibility import Place
 from app.service.queue.live_previews import LivePreviews
 from app.service.queue.rows import Kind, QueueRow, RowProgress, hidden, own, progress_of, short_prompt, steady
@@ -109,16 +109,14 @@ class QueueBoard:
         return self._by_key.get(key)
 
     def take(self, updates: Iterable[AnyUpdate]) -> bool:
-        """Take updates of all jobs; return whether a job has started or ended."""
-        is_urgent = False
+        """Take updates of all jobs; return whether there is a result among them."""
+        before = self.ended
         for update in updates:
             if isinstance(update, Previewed):
                 self._previews.put(update)
-            elif isinstance(update, (Started, *TERMINAL_UPDATES)):
-                is_urgent = True
-                if isinstance(update, Finished):
-                    self._end(update.job)
-        return is_urgent
+            elif isinstance(update, Finished):
+                self._end(update.job)
+        return self.ended != before
 
     def _end(self, job_id: JobId) -> None:
         if (shown := self._requests.get(job_id)) is not None:

@@ -25,27 +25,31 @@ from app.service.people.visibility import Place, Visibility, may_read
 from app.service.queue.board import QueueBoard
 from app.service.queue.live_previews import LivePreviews, Preview
 from app.service.queue.stream import Changes, Stream
-from app.service.reasons import JobRemoved, TooManyPagesOpen
+from app.service.reasons import TooManyPagesOpen
 from app.workflows.model import WorkflowError
 
 MOST_STREAMS, MOST_OF_ONE = 1000, 4
 """Open pages in all, and of one person."""
 
-PAUSE, PAUSE_PER_STREAM = 0.25, 0.005
-"""Seconds between two rounds, and what each open page adds: with 200 of them, each gets one message in a second."""
+PAUSE, PAUSE_PER_STREAM = 0.25, 0.015
+"""Seconds between two rounds, and what each open page adds: with 200 of them, each gets a message every three seconds."""
 
-PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.015
+PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.03
 """The same between two previews of a job, because each page loads each one."""
 
-LONGEST_PAUSE = 6.0
-"""Seconds between two rounds at most, however many pages are open."""
+LONGEST_PAUSE = 10.0
+"""Seconds between two rounds or previews at most, however many pages are open."""
 
 SOON = 0.02
-"""Seconds between two rounds at least, when jobs start or end."""
+"""Seconds between two rounds at least."""
 
-GROUP, GROUP_PAUSE = 2, 0.001
-"""Open pages that are sent something at once, and seconds until the next ones are: nobody's result has to wait until
-all have been served."""
+GROUP, GROUP_PAUSE = 4, 0.001
+"""Open pages that are told something at once, and seconds until the next ones are told of a result: nobody else's
+result has to wait until all have been told."""
+
+SPREAD = 0.5
+"""The share of a round over which the pages are spread that are told of anything else. A server begins the next job
+while the result of the last one is downloaded, which must not wait for pages."""
 
 ASKING = 5.0
 """Seconds for an answer whether somebody may see something; then it counts as no."""
@@ -140,14 +144,12 @@ class LiveQueue:
         self._refresh()
         return await Stream(self._board, viewer, self.may_see).look() or Changes()
 
-    async def preview(self, viewer: Viewer, key: str) -> Preview:
-        """The preview of the row with this key. Raises `WorkflowError` if there is none that the viewer may see."""
+    async def preview(self, viewer: Viewer, key: str) -> Preview | None:
+        """The preview of the row with this key; None if there is none that the viewer may see."""
         shown = self._board.find(key)
         if shown is None or not await self.may_see(viewer, shown.place):
-            raise WorkflowError(JobRemoved())
-        if (preview := self._previews.get(shown.job)) is None:
-            raise WorkflowError(JobRemoved())
-        return preview
+            return None
+        return self._previews.get(shown.job)
 
     async def may_see(self, viewer: Viewer, place: Place) -> bool:
         """Whether a viewer may see what was asked for in this place; False if that is not known in time."""
@@ -171,17 +173,17 @@ class LiveQueue:
         shown = -1, -1
         async with self._registry.watch_all() as updates:
             while self._streams:
+                next_at = anyio.current_time() + self._pause(PAUSE, PAUSE_PER_STREAM)
                 self._board.take(updates.drain())
                 self._read()
                 self._ask_names(tasks)
-                newest = self._board.round, self._board.ended
-                is_urgent = False
+                newest, is_whole = (self._board.round, self._board.ended), True
                 if newest != shown:
-                    is_urgent = await self._wake(updates, results=newest[1] != shown[1])
-                    shown = shown if is_urgent else newest
+                    is_whole = await self._wake(updates, results=newest[1] != shown[1])
+                    shown = newest if is_whole else shown
                 await anyio.sleep(SOON)
-                if not is_urgent:
-                    with anyio.move_on_after(self._pause(PAUSE, PAUSE_PER_STREAM) - SOON):
+                if is_whole:
+                    with anyio.CancelScope(deadline=next_at):
                         await updates.milestone()
         self._previews.keep(())
         self._known_names.clear()
@@ -200,22 +202,25 @@ class LiveQueue:
         return min(least + per_stream * len(self._streams), LONGEST_PAUSE)
 
     async def _wake(self, updates: Updates, *, results: bool) -> bool:
-        """Have the open pages look what is new for them, a few at a time: those that wait for `results`, or all others.
+        """Have the open pages look what is new for them: soon if there are `results`, else spread over the round.
 
-        Returns True if a job started or ended meanwhile: then the rest has to be woken for that as well.
+        Returns False if there was a result meanwhile: then it is time for another round, first with those left out.
         """
         streams = [stream for stream in self._streams if stream.rows or results]
+        spread = GROUP_PAUSE
+        if not results:
+            spread = SPREAD * self._pause(PAUSE, PAUSE_PER_STREAM) * GROUP / max(GROUP, len(streams))
         for number, stream in enumerate(streams, 1):
             if stream in self._streams:
                 stream.wake()
                 # Whoever is left out this time is first the next time.
                 self._streams[stream] = self._streams.pop(stream)
-            if number % GROUP == 0:
-                await anyio.sleep(GROUP_PAUSE)
+            if number % GROUP == 0 and number < len(streams):
+                await anyio.sleep(spread)
                 # Now, because a job that has ended may be forgotten soon.
                 if self._board.take(updates.drain()):
-                    return True
-        return False
+                    return False
+        return True
 
     def _ask_names(self, tasks: TaskGroup) -> None:
         """Ask what people are called whose requests are shown, beside everything else."""

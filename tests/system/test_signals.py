@@ -9,7 +9,7 @@ from typing import NoReturn
 import anyio
 import pytest
 
-from app import signals
+from app.system import signals
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 

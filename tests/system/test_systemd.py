@@ -14,10 +14,10 @@ from shutil import which
 import anyio
 import pytest
 
-from app.systemd import ServiceManager
+from app.system.systemd import ServiceManager
 from tests.conftest import virtual
 
-UNIT = Path(__file__).parents[1] / "deploy" / "atelier.service"
+UNIT = Path(__file__).parents[2] / "deploy" / "atelier.service"
 
 
 @pytest.fixture(params=["trio", "asyncio"])

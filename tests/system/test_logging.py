@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.logging import HIDDEN, hide_secrets, redact
+from app.system.logging import HIDDEN, hide_secrets, redact
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_credentials_by_name_are_hidden_however_deep() -> None:
 def test_a_log_that_nobody_reads_ends_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    start = "import logging; from app.logging import configure; configure(debug=False)"
+    start = "import logging; from app.system.logging import configure; configure(debug=False)"
     code = f"{start}; logging.warning('fog'); print('goes on')"
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, stderr=writer, stdout=subprocess.PIPE, check=False)
     os.close(writer)
     assert done.stdout == b"goes on\n"
@@ -47,7 +47,7 @@ def test_a_log_that_nobody_reads_ends_nothing() -> None:
 
 CODE = """
 import logging, structlog
-from app.logging import configure
+from app.system.logging import configure
 configure(debug=False, json={json}, is_service=True)
 logger = structlog.stdlib.get_logger("app.test")
 logger.info("a job has ended", job="1", workflow="two\\nlines", token="SECRET", seconds=1.5)
@@ -61,7 +61,7 @@ except ValueError as error:
 
 def written(*, json: bool) -> list[str]:
     code = CODE.format(json=json)
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     return done.stderr.splitlines()
 
