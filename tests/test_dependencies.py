@@ -48,20 +48,14 @@ PARTS = {
     ],
     "service": [
         {
-            "job_settings",
-            "page_access",
-            "page_actions",
-            "reasons",
-            "requests",
-            "server_monitor",
-            "slot_values",
-            "statistics",
-            "values",
+            *("job_settings", "page_access", "page_actions", "reasons", "requests", "server_monitor"),
+            *("slot_values", "statistics", "values"),
         },
         {"people"},
         {"offers", "page_frontend", "queue", "tasks"},
         {"jobs"},
         {"results"},
+        {"result_files"},
     ],
     "texts": [
         {"health", "model_names", "server_names", "statistics", "wording"},
