@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from app.logging import configure
+from app.system.logging import configure
 from bench.against import UnknownRevision, against
 from bench.attachments import attachments
 from bench.backup import backup

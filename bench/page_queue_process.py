@@ -32,11 +32,11 @@ from app.http.page.signing import Signer
 from app.http.server import open_server
 from app.http.sources import Sources
 from app.journal.memory import MemoryJournal
-from app.logging import configure
 from app.media_worker.mark import marked
-from app.service.gallery import Gallery
-from app.service.live_queue import LiveQueue
-from app.service.visibility import Place
+from app.service.people.visibility import Place
+from app.service.queue.live_queue import LiveQueue
+from app.service.results.gallery import Gallery
+from app.system.logging import configure
 from bench.client_process import Told, small
 
 HTTP = Http(host="127.0.0.1", port=0)

@@ -99,3 +99,9 @@ def is_private(stored: str, channel: str) -> bool:
     """Whether a message is not to be seen in this channel: somebody deleted it, or it is in a thread or elsewhere."""
     place = read(stored)
     return place is not None and (place.deleted or place.channel != channel)
+
+
+def message_link(stored: str) -> str:
+    """The URL that opens the message; "" if there is none."""
+    place = read(stored)
+    return place.link if place is not None and place.message and not place.deleted else ""

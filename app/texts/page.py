@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from app.core.scheduling.ahead import Ahead
-from app.service.queue_rows import QueueRow, RowProgress
+from app.service.queue.rows import QueueRow, RowProgress
 from app.texts.reasons.text import reason_text
 from app.texts.wording import shortened
 
@@ -116,6 +116,110 @@ UNKNOWN = {
     "model": "Nothing that you can see was made with this model: choose another one.",
     "guild": "Nothing that you can see was made on this server: choose another one.",
 }
+
+# One picture.
+
+AFTER = "After"
+
+ATTACH_AGAIN = "Attach the file again: a command cannot hold it."
+
+BEFORE = "Before"
+
+COPIED = "Copied"
+
+COPY = "Copy"
+
+COPY_SETTINGS = "Copy the settings"
+
+DELETE = "Delete"
+
+DELETED = "This file was deleted: make it again first."
+
+DELETE_QUESTION = "Delete this result?"
+
+DELETE_WARNING = "Its files and its messages in Discord are deleted for everybody. Nobody can undo this."
+
+DOWNLOAD = "Download"
+
+JOB = "Job"
+
+KEEP_IT = "Keep it"
+
+MADE_BY = "Server"
+
+MADE_FROM = "Made from"
+
+MADE_INTO = "Made into"
+
+NEWER = "Newer"
+
+OPEN_IN_DISCORD = "Open in Discord"
+
+OPEN_LARGE = "Open in full size"
+
+OTHERS = "All of this request"
+
+SAVE = "Save"
+
+SEED = "Seed"
+
+SEE_QUEUE = "See the queue"
+
+SETTINGS = "Settings"
+
+SIZE = "Size"
+
+START = "Start"
+
+STATES = {
+    "waiting": "Waiting for a free place on a server.",
+    "running": "Being made.",
+    "fetching": "Made. Its files are on the way.",
+    "finished": "Finished.",
+    "failed": "This failed.",
+    "cancelled": "This was cancelled.",
+    "lost": "The server lost this.",
+}
+
+TO_GALLERY = "Back to the gallery"
+
+TOOK = "Took"
+
+TRY_AGAIN = "Try again"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was."""
+    for length, word in (
+        (365 * 86_400, "year"),
+        (30 * 86_400, "month"),
+        (7 * 86_400, "week"),
+        (86_400, "day"),
+        (3_600, "hour"),
+        (60, "minute"),
+    ):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {word}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def bytes_text(size: int) -> str:
+    """The size of a file."""
+    if size < 1_000_000:
+        return f"{max(1, round(size / 1_000))} kB"
+    return f"{size / 1_000_000:.1f} MB"
+
+
+def described(title: str, number: int, count: int) -> str:
+    """What a picture shows, for people who do not see it; of several ones, with its number."""
+    return f"{number} of {count}: {title}" if count > 1 else title
+
+
+def picture_number(number: int) -> str:
+    """The link to one of several pictures."""
+    return f"Picture {number}"
+
 
 # Refusals.
 

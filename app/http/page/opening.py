@@ -6,15 +6,18 @@ from msgspec import Struct
 
 from app.config.settings import Config
 from app.config.variables import application_of
+from app.http.page.actions import ActionsPart
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
 from app.http.page.discord_login import DiscordLogin
+from app.http.page.ended_sessions import FILE, EndedSessions
 from app.http.page.files import Files
 from app.http.page.gallery import GalleryPart
 from app.http.page.key import read_key
 from app.http.page.links import LoginLinks
 from app.http.page.login import Login
-from app.http.page.page import Page
+from app.http.page.page import Page, PagePart
+from app.http.page.picture import PicturePart
 from app.http.page.queue import QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Sessions
@@ -35,6 +38,12 @@ class Access(Struct, frozen=True):
         return self.links.link(person)
 
 
+def gallery_parts(context: PageContext) -> list[PagePart]:
+    """The gallery, the pages of its pictures, and what is done there."""
+    picture = PicturePart(context)
+    return [GalleryPart(context), picture, ActionsPart(context, picture), Files(context)]
+
+
 class OpenPage(Struct, frozen=True):
     """The page, and how people get there."""
 
@@ -42,21 +51,27 @@ class OpenPage(Struct, frozen=True):
     access: Access
 
 
-def open_page(config: Config, sources: Sources) -> OpenPage:
-    """Make the page, with the key in the data folder. Reads files. Raises `OSError`."""
+def open_page(config: Config, sources: Sources, *, everything: bool = False) -> OpenPage:
+    """Make the page, with the key in the data folder. Reads files. Raises `OSError`.
+
+    With `everything`, nobody logs in, and everybody sees everything.
+    """
     address, signer = address_of(config.page, config.http), Signer(read_key(config.data))
+    ended = EndedSessions(config.data / FILE)
+    ended.read()
     context = PageContext(
         address=address,
         signer=signer,
-        sessions=Sessions(signer, address),
+        sessions=Sessions(signer, address, ended=ended),
         static=StaticFiles(address.base),
         sources=sources,
+        everything=everything,
     )
     links = LoginLinks(signer, address.url)
     discord = None
     if config.page.client_secret and (application := application_of(config.discord_token)):
         redirect = f"{address.url}/login/callback"
         discord = DiscordLogin(application, config.page.client_secret, config.discord.rest_url, redirect)
-    parts = [Login(context, links, discord), GalleryPart(context), Files(context), QueuePage(context)]
+    parts = [Login(context, links, discord), *gallery_parts(context), QueuePage(context)]
     page = Page(context, parts, RateLimits(config.page.trusted_proxies))
     return OpenPage(page, Access(links, address.url, has_login=discord is not None))

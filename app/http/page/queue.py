@@ -20,11 +20,11 @@ from app.http.page.event_stream import HEARTBEAT, EventStream, Write, event
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
 from app.http.page.rendering import environment, render
-from app.service.live_queue import LiveQueue
-from app.service.queue_rows import QueueRow, RowProgress
-from app.service.queue_stream import Changes
+from app.service.people.viewer import Viewer
+from app.service.queue.live_queue import LiveQueue
+from app.service.queue.rows import QueueRow, RowProgress
+from app.service.queue.stream import Changes
 from app.service.reasons import JobRemoved
-from app.service.viewer import Viewer
 from app.texts import page as texts
 from app.workflows.model import WorkflowError
 

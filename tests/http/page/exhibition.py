@@ -11,17 +11,19 @@ from PIL import Image
 from app.core.jobs.job import Job, JobRequest, State
 from app.events import Finished, JobId, ServerName
 from app.http.application import Application
+from app.http.page.actions import ActionsPart
 from app.http.page.files import Files
 from app.http.page.gallery import GalleryPart
 from app.http.page.page import Page
 from app.http.page.parts import PageParts
+from app.http.page.picture import PicturePart
 from app.http.page.rate_limits import RateLimits
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.retention.files import thumbnail_path
-from app.service.gallery import Gallery
-from app.service.names import Names
 from app.service.page_actions import PageActions
-from app.service.visibility import Place
+from app.service.people.names import Names
+from app.service.people.visibility import Place
+from app.service.results.gallery import Gallery
 from app.workflows.load import Workflow
 from tests.conftest import inline
 from tests.http.page.site import ADA, BASE, ORIGIN, Site
@@ -85,7 +87,8 @@ class Exhibition:
             message_link=lambda place: f"https://discord.com/channels/{place}" if place else "",
         )
         context = self.site.context
-        parts = [GalleryPart(context), Files(context, run_sync=inline)]
+        picture = PicturePart(context, run_sync=inline, clock=self.site.clock)
+        parts = [GalleryPart(context), picture, ActionsPart(context, picture), Files(context, run_sync=inline)]
         page = Page(context, parts, RateLimits([], self.site.clock))
         self.site.app = Application(page.routes(), page.middleware)
 
