@@ -12,11 +12,10 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
     journal/        jobs on disk: SQLite store, serialization, migrations
     webhook         posts alerts
-    systemd         tells systemd that the bot is ready, lives, reloads and stops
     http/           health and metrics for those who operate the bot
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
-    service/        what a request means, free of Discord: job factory, catalog, follow-ups, permissions
-    texts/          every sentence that people see, rendered from tagged reasons
+    service/        what a request means, free of Discord: offers/, tasks/, jobs/, people/, results/, queue/
+    texts/          every sentence that people see: reasons/ renders tagged reasons, discord/ has the others
     retention/      deletes jobs and files once they are old
     media_worker/   decodes and re-encodes what people send
     actors/         tasks with an inbox: connection, registry, effect runner, interaction, operator, alerts
@@ -26,6 +25,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     ports, events   interfaces that the core needs; everything that crosses a stream
     reasons/        why something failed or was refused, as data: of jobs, servers, files and alerts
     mailbox         the conflating stream
+    system/         signals, standard streams, logs, and what systemd is told
     config          every setting
 
 To understand the whole, read `events`, `application` and one actor.

@@ -4,7 +4,7 @@ import os
 import sys
 
 try:
-    from app import signals, standard_streams
+    from app.system import signals, standard_streams
 except KeyboardInterrupt:
     os._exit(130)
 

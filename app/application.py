@@ -23,7 +23,6 @@ from anyio import to_thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app import signals
 from app.actors.alert_delivery import AlertDelivery
 from app.actors.alerts import AlertActor, Alerts
 from app.actors.client_pool import ClientPool, Comfies, ServerClients
@@ -50,6 +49,7 @@ from app.ports import Comfy, RunSync
 from app.retention.actor import RetentionActor
 from app.service.page_access import PageAccess
 from app.service.page_frontend import PageFrontend
+from app.system import signals
 from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
@@ -136,8 +136,8 @@ async def open_page_parts(
     """Run what the page shows within the block."""
     # Only here, as above.
     from app.http.page.parts import PageParts
-    from app.service.gallery import Gallery
-    from app.service.live_queue import LiveQueue
+    from app.service.queue.live_queue import LiveQueue
+    from app.service.results.gallery import Gallery
 
     gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler)
     live_queue = LiveQueue(

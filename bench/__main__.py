@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from app.logging import configure
+from app.system.logging import configure
 from bench.against import UnknownRevision, against
 from bench.attachments import attachments
 from bench.backup import backup
@@ -28,6 +28,7 @@ from bench.marking import marking
 from bench.memory import memory
 from bench.models import models
 from bench.page_data import page_data
+from bench.page_queue import page_queue
 from bench.reliability import reliability
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
@@ -53,6 +54,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "discord": discord,
     "forms": forms,
     "attachments": attachments,
+    "page_queue": page_queue,
     "slow_discord": slow_discord,
     "marking": marking,
     "slow_downloads": slow_downloads,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from app.config.settings import FORMATS
 from app.ports import Json
-from app.service.presets import INCLUDED
 from app.service.requests import Person
-from app.service.task_models import TaskModels
-from app.service.task_requests import TaskPlanner, TaskRequest
+from app.service.tasks.models import TaskModels
+from app.service.tasks.planner import TaskPlanner, TaskRequest
+from app.service.tasks.presets import INCLUDED
 from app.workflows.load import Workflow, load
 from app.workflows.model import WorkflowError
 from app.workflows.nodes.definitions import Definitions
@@ -36,7 +36,7 @@ class _Everything:
         self._definitions = Definitions({"CheckpointLoaderSimple": loader})
 
     def able_definitions(self, name: str) -> Sequence[Definitions]:
-        """See `app.service.task_models.Offered`."""
+        """See `app.service.tasks.models.Offered`."""
         return [self._definitions]
 
 

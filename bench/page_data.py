@@ -19,10 +19,10 @@ from app.journal.copying import sync
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.journal.store import open_store
 from app.retention.actor import JOBS_AT_ONCE, PAGES_AT_ONCE, PAUSE
-from app.service.gallery import Gallery
-from app.service.gallery_filler import JOBS_AT_ONCE as FILLED_AT_ONCE
-from app.service.viewer import Viewer
-from app.service.visibility import Place
+from app.service.people.viewer import Viewer
+from app.service.people.visibility import Place
+from app.service.results.gallery import Gallery
+from app.service.results.gallery_filler import JOBS_AT_ONCE as FILLED_AT_ONCE
 from bench.lag import GRAPH
 from bench.lookups import percentile
 
@@ -93,7 +93,7 @@ class SomeChannels:
     """A `Visibility` that shows two of three channels."""
 
     async def may_see(self, person: str, place: Place) -> bool:
-        """See `app.service.visibility.Visibility`."""
+        """See `app.service.people.visibility.Visibility`."""
         del person
         await anyio.lowlevel.checkpoint()
         return int(place.channel) % 3 > 0

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,9 +36,9 @@ class _Stamped(dict[str, float]):
         _say("ended", prompt)
 
 
-async def main(step_time: float) -> None:
+async def main(step_time: float, steps: int = 4, *, previews: bool = False) -> None:
     with TemporaryDirectory() as folder:
-        simulator = Simulator(Path(folder), steps=4, step_time=step_time, history_gap=GAP)
+        simulator = Simulator(Path(folder), steps=steps, step_time=step_time, previews=previews, history_gap=GAP)
         simulator.ended_at = _Stamped()
         take = simulator.worker.submit
 
@@ -52,4 +53,6 @@ async def main(step_time: float) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, float(sys.argv[1]), backend="asyncio")
+    # With a number of steps, each of them has a preview.
+    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    anyio.run(partial(main, previews=bool(steps)), float(sys.argv[1]), steps or 4, backend="asyncio")

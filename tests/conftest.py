@@ -79,7 +79,7 @@ def use_plain_tracebacks() -> None:
 def program_logs() -> Generator[None]:
     """Logs as the program writes them, with --debug, for tests that read them."""
     # Imported only here: tests/test_pytest.py starts pytest many times, each time for a file that needs no logs.
-    from app.logging import configure
+    from app.system.logging import configure
 
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level

@@ -13,12 +13,12 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
-    {"", "boundary", "config", "events", "histogram", "reasons", "signals", "standard_streams", "text_file"},
+    {"", "boundary", "config", "events", "histogram", "reasons", "system", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "retention", "service", "texts"},
-    {"comfy", "discord", "http", "journal", "simulator", "systemd", "webhook"},
-    {"application", "backup", "logging"},
+    {"comfy", "discord", "http", "journal", "simulator", "webhook"},
+    {"application", "backup"},
     {"cli"},
     {"__main__"},
 ]
@@ -45,6 +45,18 @@ PARTS = {
         {"failover", "journal_port", "work"},
         {"queries"},
         {"reconciler"},
+    ],
+    "service": [
+        {"page_access", "page_actions", "reasons", "requests", "server_monitor", "statistics", "values"},
+        {"people"},
+        {"offers", "queue", "tasks"},
+        {"jobs"},
+        {"results"},
+    ],
+    "texts": [
+        {"health", "model_names", "server_names", "statistics", "wording"},
+        {"reasons"},
+        {"alerts", "discord", "page"},
     ],
     "workflows": [
         {"model", "nodes", "parsing", "reasons"},

@@ -52,7 +52,7 @@ ALLOWED = {
     "discord/gateway/live_check": {"*"},
     "discord/gateway/rest/client": {"RestSender", "translated", "_named"},
     # What is added to prompts, for models to read.
-    "service/presets": {"INCLUDED"},
+    "service/tasks/presets": {"INCLUDED"},
     # What is written into files.
     "workflows/manifest/schema": {"*"},
     "workflows/manifest/writer": {"*"},

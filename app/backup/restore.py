@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from app.backup.errors import BackupError, writing_to
 from app.backup.files import copy, hash_of, link
 from app.backup.layout import Contents, FileEntry, damaged, read_contents
+from app.http.page.ended_sessions import FILE as ENDED
 from app.http.page.key import FILE as PAGE_KEY
 from app.journal.copying import Breathe, sync, unpack_journal
 from app.journal.inspection import inspect
@@ -20,7 +21,15 @@ from app.journal.sqlite import JOURNAL, RESTORING
 from app.journal.store import instance_lock
 from app.retention.files import FOLDERS
 
-LEFT_OVER = {f"{JOURNAL}-owner", f"{JOURNAL}-owner-journal", f"{JOURNAL}-reserve", "passing", "backups", PAGE_KEY}
+LEFT_OVER = {
+    f"{JOURNAL}-owner",
+    f"{JOURNAL}-owner-journal",
+    f"{JOURNAL}-reserve",
+    "passing",
+    "backups",
+    PAGE_KEY,
+    ENDED,
+}
 """What may be in a data folder that counts as empty: what a bot makes there again by itself, and backups."""
 
 MOST_NAMED = 3

@@ -16,7 +16,6 @@ from typing import cast
 import anyio
 from rich.console import Console
 
-from app import logging, signals
 from app.backup.errors import BackupError
 from app.cli.arguments.commands import (
     BackupCommand,
@@ -37,7 +36,8 @@ from app.config.load import load_config
 from app.config.settings import Config
 from app.config.toml_table import ConfigError
 from app.core.journal_port import JournalError
-from app.standard_streams import complain, lose
+from app.system import logging, signals
+from app.system.standard_streams import complain, lose
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 
@@ -130,7 +130,7 @@ async def _run_command(
         case Demo():
             from app.cli.demo.command import demo
 
-            return await demo(config, command.out, console)
+            return await demo(config, command.out, console, command.page)
         case Generate():
             from app.cli.generate.command import generate
 

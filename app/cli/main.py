@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from app import signals
 from app.cli.parser import parse
-from app.standard_streams import finish, lose
+from app.system import signals
+from app.system.standard_streams import finish, lose
 
 
 class _Console(Console):

@@ -20,7 +20,7 @@ from cyclopts import (
 from app.cli.arguments.commands import Command
 from app.cli.arguments.program import PROGRAM, app
 from app.cli.arguments.values import GENERAL
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ def _launch(
     backend: Annotated[Literal["trio", "asyncio"], Parameter(group=GENERAL, help="Event loop")] = "trio",
     debug: Annotated[bool, Parameter(group=GENERAL, help="Show logs and tracebacks")] = False,
 ) -> Invocation | None:
-    command: Command | None = app(_verb_first(tokens))
+    command: Command | None = app(_with_port(_verb_first(tokens)))
     return Invocation(command, backend, debug) if command else None
 
 
@@ -61,6 +61,15 @@ def _verb_first(tokens: Sequence[str]) -> Sequence[str]:
             if is_verb and not (index and arguments[index - 1] in TAKE_VALUES):
                 return command, token, *arguments[:index], *arguments[index + 1 :]
     return tokens
+
+
+def _with_port(tokens: Sequence[str]) -> Sequence[str]:
+    """Add the port, any free one, if `demo --page` names none."""
+    if tokens[0] != "demo" or "--page" not in tokens:
+        return tokens
+    after = tokens.index("--page") + 1
+    has_port = after < len(tokens) and not tokens[after].startswith("-")
+    return tokens if has_port else (*tokens[:after], "0", *tokens[after:])
 
 
 def parse(argv: Sequence[str], console: Console) -> Invocation:

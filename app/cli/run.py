@@ -15,7 +15,7 @@ from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.config.load import reload_config
 from app.config.settings import Config
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -39,7 +39,7 @@ async def run_bot(config: Config, *, drain: bool) -> int:
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
     from app.retention.files import delete_unfinished
-    from app.systemd import ServiceManager
+    from app.system.systemd import ServiceManager
 
     path = journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.

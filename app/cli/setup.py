@@ -24,7 +24,7 @@ from app.config.settings import DEFAULT_URL, Config, Server
 from app.config.toml_table import ConfigError, short
 from app.config.variables import Variables, token_of
 from app.ports import ConnectionLost, Refused, Stats
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 from app.texts.wording import ended, listed
 
 USUAL = (DEFAULT_URL, "http://127.0.0.1:8000")

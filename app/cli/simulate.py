@@ -12,7 +12,7 @@ from app.cli.arguments.commands import Simulate
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve
 from app.simulator.version import VERSIONS
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 
 
 async def simulate(command: Simulate) -> int:

@@ -132,7 +132,10 @@ class GalleryRecords(Protocol):
         ...
 
     async def hide_from_gallery(self, job: JobId, *, everybody: bool = False) -> None:
-        """Show an entry to nobody but its owner from now on, or to nobody at all, also if the job has no result yet."""
+        """Show an entry to nobody but its owner from now on, or to nobody at all, also if the job has no result yet.
+
+        Waits until the journal can be used, because what was deleted must not come back.
+        """
         ...
 
     async def fill_gallery(self, limit: int, is_public: Callable[[Job], bool]) -> bool:

@@ -59,24 +59,24 @@ from app.media_worker.mark import marked
 from app.node_cache import NodeCache
 from app.ports import Comfy
 from app.retention.files import delete_results
-from app.service.allowances import Allowances
-from app.service.catalog import LOOK, Catalog, OfferRules
-from app.service.choices import Choices
-from app.service.gallery_filler import GalleryFiller
-from app.service.job_factory import JobFactory
-from app.service.moderation import Moderation
-from app.service.notifications import Notifications
+from app.service.jobs.job_factory import JobFactory
+from app.service.jobs.variations import Variations
+from app.service.offers.catalog import LOOK, Catalog, OfferRules
+from app.service.offers.choices import Choices
+from app.service.offers.speeds import Speeds
 from app.service.page_access import PageAccess
 from app.service.page_frontend import PageFrontend
-from app.service.presets import available
+from app.service.people.allowances import Allowances
+from app.service.people.moderation import Moderation
+from app.service.people.notifications import Notifications
+from app.service.results.gallery_filler import GalleryFiller
+from app.service.results.thumbnails import ThumbnailActor, Thumbnails
 from app.service.server_monitor import ServerMonitor
-from app.service.speeds import Speeds
-from app.service.task_models import TaskModels, model_slot
-from app.service.task_requests import TaskPlanner
-from app.service.thumbnails import ThumbnailActor, Thumbnails
-from app.service.variations import Variations
-from app.texts.answers import OFFLINE
-from app.texts.commands import BUILT_IN, PAGE
+from app.service.tasks.models import TaskModels, model_slot
+from app.service.tasks.planner import TaskPlanner
+from app.service.tasks.presets import available
+from app.texts.discord.answers import OFFLINE
+from app.texts.discord.commands import BUILT_IN, PAGE
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import PublicNames
 from app.workflows.load import Workflow
@@ -254,8 +254,8 @@ class DiscordApp:
                 hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
-                possible_changes=variations.possible,
                 hide=job_history.hide_from_gallery,
+                possible_changes=variations.possible,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})

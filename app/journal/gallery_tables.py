@@ -40,8 +40,8 @@ with a given letter, which takes long to find and helps nobody."""
 MERGED_AT_ONCE = 64
 """Pages of the index of prompts that are written anew in one transaction."""
 
-_SEEN = "g.hidden < 2 AND g.ended > 0"
-_ENTRY = "g.number, j.id, g.owner, g.guild, g.channel, g.workflow, g.model, ifnull(p.prompt, ''), g.ended"
+_SEEN = "g.hidden < 2 AND g.ended IS NOT NULL"
+_ENTRY = "g.number, j.id, g.owner, g.guild, g.channel, g.workflow, g.model, ifnull(p.prompt, ''), ifnull(g.ended, 0.0)"
 _ROW = f"{_ENTRY}, g.width, g.height, g.hidden, j.record"
 
 # The order of the tables is that in which they are read: the entries, and only of these their jobs and prompts.
@@ -119,7 +119,7 @@ def add(database: sqlite3.Connection, entries: Iterable[NewEntry]) -> None:
             # One that was hidden before it had a result stays hidden.
             " ON CONFLICT (number) DO UPDATE SET guild = excluded.guild, channel = excluded.channel,"
             " workflow = excluded.workflow, model = excluded.model, ended = excluded.ended, width = NULL"
-            " WHERE ended = 0",
+            " WHERE ended IS NULL",
             (
                 entry.owner,
                 entry.guild,
@@ -143,16 +143,33 @@ def add(database: sqlite3.Connection, entries: Iterable[NewEntry]) -> None:
             )
 
 
-def hide(database: sqlite3.Connection, job: JobId, *, everybody: bool) -> None:
+def withdraw(database: sqlite3.Connection, jobs: Iterable[JobId]) -> None:
+    """Remove the entries of jobs that have no result any more; a request to hide them stays."""
+    for job in jobs:
+        removed = database.execute(
+            "UPDATE gallery SET ended = NULL, width = 0"
+            " WHERE number = (SELECT number FROM jobs WHERE id = ?) AND ended IS NOT NULL",
+            (job,),
+        ).rowcount
+        if removed:
+            remove_prompt(database, job)
+
+
+def remove_prompt(database: sqlite3.Connection, job: JobId) -> None:
+    """Remove the prompt of a job from what is searched."""
+    database.execute("DELETE FROM gallery_prompts WHERE rowid = (SELECT number FROM jobs WHERE id = ?)", (job,))
+
+
+def hide(database: sqlite3.Connection, job: JobId, hidden: Hidden) -> None:
     """See `app.core.gallery.GalleryRecords.hide_from_gallery`; also remembers it of a job that has no result yet."""
     database.execute(
         "INSERT INTO gallery (number, owner, guild, channel, workflow, model, ended, hidden, width)"
-        " SELECT number, owner, '', '', '', '', 0, ?, 0 FROM jobs WHERE id = ?"
+        " SELECT number, owner, '', '', '', '', NULL, ?, 0 FROM jobs WHERE id = ?"
         " ON CONFLICT (number) DO UPDATE SET hidden = max(hidden, excluded.hidden)",
-        (HIDDEN.index("everybody" if everybody else "others"), job),
+        (HIDDEN.index(hidden), job),
     )
-    if everybody:
-        database.execute("DELETE FROM gallery_prompts WHERE rowid = (SELECT number FROM jobs WHERE id = ?)", (job,))
+    if hidden == "everybody":
+        remove_prompt(database, job)
 
 
 def merge_prompts(database: sqlite3.Connection) -> bool:
@@ -213,7 +230,7 @@ SHOWN_AS = """
 
 UNMADE = """
     SELECT j.id, j.record FROM gallery g CROSS JOIN jobs j ON j.number = g.number
-    WHERE g.width IS NULL AND g.hidden < 2 AND g.ended > 0 AND g.number > 0 ORDER BY g.number DESC LIMIT 1
+    WHERE g.width IS NULL AND g.hidden < 2 AND g.ended IS NOT NULL AND g.number > 0 ORDER BY g.number DESC LIMIT 1
 """
 """The statement for the newest entry without thumbnails."""
 

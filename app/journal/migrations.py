@@ -165,7 +165,7 @@ MIGRATIONS = (
         channel TEXT NOT NULL,
         workflow TEXT NOT NULL,
         model TEXT NOT NULL,
-        ended REAL NOT NULL,
+        ended REAL,
         hidden INTEGER NOT NULL DEFAULT 0,
         width INTEGER,
         height INTEGER,

@@ -342,7 +342,11 @@ class SqliteJournal:
 
     async def hide_from_gallery(self, job: JobId, *, everybody: bool = False) -> None:
         """See `app.core.gallery.GalleryRecords`."""
-        await self._patiently(self._write_once, partial(self._store.hide_from_gallery, job, everybody=everybody))
+
+        def hide_from_gallery() -> None:
+            self._store.hide_from_gallery(job, "everybody" if everybody else "others")
+
+        await _wait_out(self._pauses, self._alerts, self._write_once, hide_from_gallery)
 
     async def fill_gallery(self, limit: int, is_public: Callable[[Job], bool]) -> bool:
         """See `app.core.gallery.GalleryRecords`."""

@@ -14,8 +14,9 @@ import msgspec
 
 from app.boundary import log_failure
 from app.core.drafts import LIFETIME, MOST_DRAFTS, StoredDraft
+from app.core.gallery import Hidden
 from app.core.jobs.cost import Run
-from app.core.jobs.job import Job, OperatorRequest, Transition
+from app.core.jobs.job import Job, OperatorRequest, State, Transition
 from app.core.journal_port import MOST_RUNS, JournalError, Notice, RemovedJobs
 from app.core.limits.moderation import AuditEntry, Ban, Decision, Decisions, GuildLimits, Unban
 from app.core.limits.spending import WINDOWS, Spent
@@ -107,6 +108,7 @@ class Store(Reader):
         lines: list[tuple[object, ...]] = []
         payments: list[tuple[object, ...]] = []
         entries: list[gallery_tables.NewEntry] = []
+        withdrawn: list[JobId] = []
         refused: list[dict[JobId, Exception]] = []
         for jobs, transitions in batches:
             batch_rows, batch_lines, batch_refused = _encode(jobs, transitions, now)
@@ -118,6 +120,8 @@ class Store(Reader):
                 for job in jobs
                 if job.id not in batch_refused and (entry := gallery_tables.entry_of(job, now)) is not None
             ]
+            # A job can be cancelled until its result was shown.
+            withdrawn += [job.id for job in jobs if job.state in {State.FAILED, State.CANCELLED, State.LOST}]
             rows += batch_rows
             lines += batch_lines
             refused.append(batch_refused)
@@ -147,6 +151,7 @@ class Store(Reader):
             if sums := _served_rows(served, now):
                 self._write_served(sums, now)
             gallery_tables.add(self._database, entries)
+            gallery_tables.withdraw(self._database, withdrawn)
         self.gallery_additions += len(entries)
         # Only now, because a transaction that fails is tried again.
         for run, error in odd:
@@ -256,13 +261,13 @@ class Store(Reader):
         self._unmerged = left - gallery_tables.MERGED_AT_ONCE if more else 0
         return True
 
-    def hide_from_gallery(self, job: JobId, *, everybody: bool) -> None:
-        """See `app.core.gallery.GalleryRecords`."""
+    def hide_from_gallery(self, job: JobId, hidden: Hidden) -> None:
+        """See `app.core.gallery.GalleryRecords`; `hidden` is from whom."""
         with self._transaction():
             row = self._database.execute("SELECT wish, record, changed FROM jobs WHERE id = ?", (job,)).fetchone()
             if row is not None and (entry := self._entry_of(job, *row)) is not None:
                 gallery_tables.add(self._database, [entry])
-            gallery_tables.hide(self._database, job, everybody=everybody)
+            gallery_tables.hide(self._database, job, hidden)
 
     def add_to_gallery(self, backlog: gallery_tables.Backlog) -> None:
         """Add entries of an earlier version, and remember which jobs were looked at."""

@@ -10,8 +10,8 @@ from app.core.jobs.job import Job, JobRequest
 from app.events import ChosenModel, Finished
 from app.ports import Json
 from app.service.slot_values import current_value, format_value
-from app.texts import pages as texts
-from app.texts.job_message import CHANGES
+from app.texts.discord import pages as texts
+from app.texts.discord.job_message import CHANGES
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
 

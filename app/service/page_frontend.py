@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from app.events import ServerName
-from app.service.names import Names
 from app.service.page_actions import PageActions
-from app.service.visibility import Visibility
+from app.service.people.names import Names
+from app.service.people.visibility import Visibility
 from app.workflows.load import Workflow
 
 

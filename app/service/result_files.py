@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.media_worker.dimensions import read_dimensions
 from app.retention.files import thumbnail_path
-from app.service.result_kinds import ResultKind, kind_of
+from app.service.results.kinds import ResultKind, kind_of
 
 
 class ResultFile(Struct, frozen=True, kw_only=True):

@@ -20,10 +20,7 @@ from app.reasons.alerts import (
 )
 from app.texts.reasons.power import power_reason_text
 from app.texts.reasons.servers import server_reason_text
-from app.texts.wording import brief, listed, message_text, path_text, sentence
-
-UNITS = (("second", 1, 60), ("minute", 60, 60), ("hour", 3600, 48), ("day", 86_400, float("inf")))
-"""Names of units, their seconds, and how many of them are written in the next unit."""
+from app.texts.wording import brief, duration_text, listed, message_text, path_text, sentence
 
 
 def alert_text(alert: Alert) -> str:
@@ -104,15 +101,6 @@ def _over(reason: AlertReason) -> str:
             return "A backup was made again"
         case _:
             assert_never(reason)
-
-
-def duration_text(seconds: float) -> str:
-    """A length of time in its largest unit, rounded: "40 seconds", "3 minutes", "2 hours", "5 days"."""
-    for unit, length, most in UNITS:
-        count = round(seconds / length)
-        if count < most:
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    raise AssertionError("a length of time is finite")
 
 
 def _clock(at: float) -> str:

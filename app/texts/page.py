@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from app.core.scheduling.ahead import Ahead
-from app.service.queue_rows import QueueRow, RowProgress
+from app.service.queue.rows import QueueRow, RowProgress
 from app.texts.reasons.text import reason_text
 from app.texts.wording import shortened
 

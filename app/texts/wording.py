@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from app.workflows.parsing import Expected
 from app.workflows.reasons.discovery import InputPlace
 
+UNITS = (("second", 1, 60), ("minute", 60, 60), ("hour", 3600, 48), ("day", 86_400, float("inf")))
+"""Names of units, their seconds, and how many of them are written in the next unit."""
+
 LONGEST_SENTENCE = 600
 """Characters. A reason contains titles and values from files, which may be as long as a file."""
 
@@ -117,6 +120,15 @@ def limits_text(low: float | None, high: float | None) -> str:
     if low is not None:
         return f"at least {number_text(low)}"
     return f"at most {number_text(high)}" if high is not None else "a number"
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time in its largest unit, rounded: "40 seconds", "3 minutes", "2 hours", "5 days"."""
+    for unit, length, most in UNITS:
+        count = round(seconds / length)
+        if count < most:
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    raise AssertionError("a length of time is finite")
 
 
 def inputs_text(places: Sequence[InputPlace]) -> str:

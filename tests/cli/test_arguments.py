@@ -39,7 +39,7 @@ from app.cli.arguments.values import TaskName
 from app.cli.parser import Invocation
 from app.cli.parser import parse as parse_with
 from app.core.jobs.job import State
-from app.signals import command_of
+from app.system.signals import command_of
 from app.workflows.task import TASKS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,6 +74,9 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("--drain", Run(drain=True)),
         ("run --drain", Run(drain=True)),
         ("demo --out pictures", Demo(out=Path("pictures"))),
+        ("demo --page", Demo(page=0)),
+        ("demo --page 8899", Demo(page=8899)),
+        ("demo --page --out pictures", Demo(out=Path("pictures"), page=0)),
         ("simulate --port 0 --seed -3", Simulate(port=0, seed=-3)),
         (
             "simulate --steps=4 --step-time=0 --previews --any-node",

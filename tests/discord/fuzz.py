@@ -26,7 +26,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from app import boundary, logging
+from app import boundary
+from app.system import logging
 from tests.discord.fake import FakeDiscord, Interaction, Payload, running
 from tests.discord.fake.wire import copied
 from tests.discord.stage import Stage, button, photo, stage_for, words

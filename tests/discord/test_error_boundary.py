@@ -19,9 +19,9 @@ from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_forms import JobForms
 from app.discord.ui import pages
 from app.events import ServerName
-from app.service import catalog
-from app.service.choices import Choices
-from app.service.job_factory import JobFactory
+from app.service.jobs.job_factory import JobFactory
+from app.service.offers import catalog
+from app.service.offers.choices import Choices
 from app.service.server_monitor import ServerMonitor
 from app.simulator.faults import Request
 from tests.discord.fake import Interaction

@@ -15,7 +15,7 @@ from app.discord.gateway.interactions import handlers
 from app.discord.requests import dispatcher
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.events import JobId
-from app.service.job_factory import JobFactory
+from app.service.jobs.job_factory import JobFactory
 from app.service.requests import CreateJob, Person
 from tests.discord.fuzz import FUZZERS, Dead, fuzz, living
 

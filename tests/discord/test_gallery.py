@@ -10,11 +10,11 @@ import pytest
 from app.config.settings import Page
 from app.core.gallery import GalleryQuery
 from app.discord.message_ref import MessageRef, is_private, is_spoiler, write
-from app.service import thumbnails
-from app.service.gallery import Gallery, Tile
-from app.service.queue_board import place_of
-from app.service.viewer import Viewer
-from app.service.visibility import OwnOnly, Place
+from app.service.people.viewer import Viewer
+from app.service.people.visibility import OwnOnly, Place
+from app.service.queue.board import place_of
+from app.service.results import thumbnails
+from app.service.results.gallery import Gallery, Tile
 from app.workflows.model import WorkflowError
 from tests.conftest import inline
 from tests.discord.stage import ENOUGH, Life, Stage, ended, job_of
@@ -90,7 +90,7 @@ async def until_listed(life: Life, viewer: str, jobs: list[str]) -> None:
 async def test_a_result_whose_message_was_deleted_is_only_for_its_person(stage: Stage) -> None:
     discord = stage.discord
     alice, bob = discord.alice.id, discord.person("bob").id
-    async with stage.bot(page=Page(enabled=True)) as life:
+    async with stage.bot(page_settings=Page(enabled=True)) as life:
         made = [
             await stage.result(discord.slash("txt2img", {"prompt": prompt, **SMALL}))
             for prompt in ("a cat", "a dog", "a fox", "a bird")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.config.settings import Limits
-from app.texts.help import EXAMPLES
+from app.texts.discord.help import EXAMPLES
 from tests.discord.fake import Payload
 from tests.discord.stage import EPHEMERAL, Stage, ended, job_of, words
 

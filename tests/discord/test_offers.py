@@ -18,7 +18,7 @@ from app.discord.app import _watch_folder
 from app.events import ServerName
 from app.node_cache import NodeCache
 from app.ports import Comfy, Queue
-from app.service.catalog import Catalog
+from app.service.offers.catalog import Catalog
 from app.service.server_monitor import ServerMonitor
 
 STUDIO = ServerName("studio")

@@ -6,15 +6,16 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import anyio
 import pytest
 
 from app.config.settings import Budget, Limits
 from app.core.jobs.job import Job
 from app.discord.text import escape
 from app.discord.ui import modals
-from app.service.follow_ups import is_kept
+from app.service.jobs.follow_ups import is_kept
 from app.service.page_actions import PageAction, PageActions
-from app.texts import job_message as texts
+from app.texts.discord import job_message as texts
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from tests.discord.fake import Interaction, Payload
@@ -282,37 +283,63 @@ async def test_what_discord_refuses_the_page_refuses_in_the_same_words(stage: St
     manifest = stage.workflows / "img2img" / "manifest.toml"
     manifest.write_text(f'users = ["{alice.id}"]\n{manifest.read_text()}')
     async with stage.bot(limits=Limits(jobs=1), guarded=["cancel", "delete", "edit", "again"]) as life:
-        message, job = await imagined(stage, life)
-        buttons = {"Again": "again", "Edit prompt": "vary", "Vary strong": "strong", "Image to image": "go"}
+        stage.fault(fail_prompt={"count": 1, "status": 400})
+        broken = await stage.until("[Retry]", stage.discord.slash("txt2img", prompt="a cat", user=bob))
+        message, _ = await imagined(stage, life)
+        verbs = {"Again": "again", "Edit prompt": "vary", "Vary strong": "strong", "Image to image": "use"}
+        verbs |= {"Retry": "retry", "Edit": "edit", "Cancel": "cancel", "Delete": "delete"}
 
-        async def compare(person: Person, *labels: str) -> list[str]:
-            sentences: list[str] = []
+        async def compare(person: Person, sentence: str, *labels: str, of: Payload = message) -> None:
+            """Each of these buttons is refused in this way, and in the same words on the page and in Discord."""
+            job = await life.journal.find(job_of(of))
+            assert job is not None
             for label in labels:
                 workflow = "img2img" if label == "Image to image" else ""
-                on_page = await refusal(life, person, job, buttons[label], {"prompt": "a dog"}, workflow)
-                assert on_page in await told(stage, stage.press(message, label, user=person)), label
-                sentences.append(on_page)
-            return sentences
+                on_page = await refusal(life, person, job, verbs[label], {"prompt": "a dog"}, workflow)
+                assert sentence in on_page, label
+                if label == "Delete":
+                    assert on_page in words(await refused(stage, await stage.delete(of, user=person)))
+                elif label == "Cancel":
+                    assert on_page in words(await refused(stage, stage.press(of, label, user=person)))
+                else:
+                    assert on_page in await told(stage, stage.press(of, label, user=person)), label
 
-        assert "Only the person who asked" in (await compare(bob, "Again"))[0]
-        assert "Only some people here can use" in (await compare(bob, "Image to image"))[0]
-        assert "Only the person who asked" in await refusal(life, bob, job, "delete")
-        assert "Only the person who asked" in words(await refused(stage, await stage.delete(message, user=bob)))
+        await compare(bob, "Only the person who asked", "Again", "Delete")
+        await compare(bob, "Only some people here can use", "Image to image")
         await stage.answered(stage.discord.slash("ban", who=bob.id, reason="spam", user=mo))
         await stage.discord.until(lambda: "Banned" in "".join(map(words, stage.discord.state.messages.all.values())))
-        assert all("You are banned" in sentence for sentence in await compare(bob, "Edit prompt", "Vary strong"))
+        await compare(bob, "You are banned", "Edit prompt", "Vary strong")
+        await compare(bob, "You are banned", "Retry", of=broken)
         # Over a limit, nothing is accepted, and no message of it remains.
         stage.hold()
-        await stage.until("[Cancel]", stage.press(message, "Again"))
+        asked = stage.press(message, "Again")
+        running = await stage.until("[Cancel]", asked)
+        await compare(bob, "Only the person who asked", "Cancel", of=running)
+        job = await ended(life, job_of(message))
         sentence = await refusal(life, alice, job, "again")
         assert "You have 1 of 1 job running or waiting." in sentence
         assert sentence in words(await refused(stage, stage.press(message, "Again")))
         assert len(await life.journal.unfinished()) == 1
         stage.go_on()
+        await stage.result(asked)
         shutil.rmtree(stage.data / "results")
-        assert all("was deleted" in each for each in await compare(alice, "Vary strong", "Image to image"))
+        await compare(alice, "was deleted", "Vary strong", "Image to image")
         life.house.draining.set()
-        assert all("about to restart" in each for each in await compare(alice, "Again", "Edit prompt"))
+        await compare(alice, "about to restart", "Again", "Edit prompt")
+
+
+async def test_a_press_is_carried_out_although_its_person_leaves_the_page(stage: Stage) -> None:
+    async with stage.bot() as life:
+        _, job = await imagined(stage, life)
+        with anyio.CancelScope() as leaving:
+            leaving.cancel()
+            await page(life).press(stage.discord.alice.id, job, "again", fields={})
+        assert leaving.cancelled_caught
+
+        def shown() -> list[Payload]:
+            return [message for message in stage.discord.state.messages.all.values() if "[Again]" in words(message)]
+
+        await stage.discord.until(lambda: len(shown()) == 2)
 
 
 async def test_a_result_is_deleted_in_discord_by_who_may(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from anyio.abc import Process
 from tests.discord.fake import FakeDiscord
 from tests.discord.stage import words
 from tests.process.bot import PATIENCE, bot, said, says, send_signal, until
-from tests.test_systemd import Systemd
+from tests.system.test_systemd import Systemd
 
 
 def sentence(text: str) -> str:

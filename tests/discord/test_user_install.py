@@ -7,7 +7,7 @@ import pytest
 
 from app.config.settings import Limits
 from app.discord.message_ref import TOKEN_LIFE
-from app.texts.job_message import OUTSIDE
+from app.texts.discord.job_message import OUTSIDE
 from tests.discord.fake import FakeDiscord, Payload
 from tests.discord.fake.options import Impossible
 from tests.discord.stage import ENOUGH, Stage, ended, files, job_of, words

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from app.discord.gateway.guilds import arrivals
-from app.texts.help import EXAMPLES
+from app.texts.discord.help import EXAMPLES
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Guild, describe_everyone, describe_guild
 from tests.discord.stage import Stage, words

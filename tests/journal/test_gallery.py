@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from app.core.gallery import Audience, GalleryQuery, Unmade, model_of
 from app.core.jobs.job import Batch, FirstChoice, Job, JobRequest, State
-from app.events import ChosenModel, Failed, Finished, JobId, NodeId, ServerName
+from app.events import Cancelled, ChosenModel, Failed, Finished, JobId, NodeId, ServerName
 from app.journal.gallery_tables import MOST_WORDS, search_of
 from app.journal.sqlite import open_journal
 from app.journal.store import Store, open_store
@@ -200,25 +200,25 @@ def test_others_see_nothing_without_a_guild_and_nothing_of_channels_that_are_lef
 def test_an_entry_is_hidden_from_others_or_from_everybody_and_stays_so(store: Store) -> None:
     made = job("a")
     write(store, made)
-    store.hide_from_gallery(JobId("a"), everybody=False)
+    store.hide_from_gallery(JobId("a"), "others")
     write(store, made)
     assert (listed(store, Audience("ada")), listed(store, Audience("bob"))) == (["a"], [])
     assert listed(store, Audience("ada"), text="fox") == ["a"]
-    store.hide_from_gallery(JobId("a"), everybody=True)
-    store.hide_from_gallery(JobId("a"), everybody=False)
+    store.hide_from_gallery(JobId("a"), "everybody")
+    store.hide_from_gallery(JobId("a"), "others")
     write(store, made)
     assert listed(store, ALL) == listed(store, Audience("ada")) == listed(store, ALL, text="fox") == []
     row = store.gallery_row(JobId("a"))
     assert row is not None
     assert row.hidden == "everybody"
-    store.hide_from_gallery(JobId("unknown"), everybody=True)
+    store.hide_from_gallery(JobId("unknown"), "everybody")
 
 
 def test_what_was_hidden_before_it_ended_is_hidden_when_it_has_a_result(store: Store) -> None:
     made = job("a", "a fox")
     update, made.terminal_update = made.terminal_update, None
     write(store, made)
-    store.hide_from_gallery(JobId("a"), everybody=False)
+    store.hide_from_gallery(JobId("a"), "others")
     assert listed(store) == []
     assert store.without_thumbnails() is None
     made.terminal_update = update
@@ -228,6 +228,19 @@ def test_what_was_hidden_before_it_ended_is_hidden_when_it_has_a_result(store: S
     assert row is not None
     assert (row.entry.guild, row.entry.channel, row.hidden) == ("g1", "c1", "others")
     assert store.without_thumbnails() == Unmade(JobId("a"), ("/out/a.png",))
+
+
+def test_a_result_that_is_cancelled_before_it_was_shown_is_no_entry_any_more(store: Store) -> None:
+    made = job("a")
+    write(store, made)
+    store.hide_from_gallery(JobId("a"), "others")
+    made.state, made.terminal_update = State.CANCELLED, Cancelled(job=made.id)
+    write(store, made)
+    assert listed(store) == listed(store, text="fox") == []
+    row = store.gallery_row(JobId("a"))
+    assert row is not None
+    assert row.hidden == "others"
+    assert store.without_thumbnails() is None
 
 
 def test_an_entry_whose_record_is_damaged_has_no_files_and_hides_no_other(store: Store) -> None:
@@ -304,7 +317,7 @@ def test_a_job_that_was_removed_while_it_was_read_is_not_added(store: Store) -> 
 
 def test_a_job_is_hidden_also_before_it_was_added(store: Store) -> None:
     forget_the_gallery(store, job("a"), job("b"))
-    store.hide_from_gallery(JobId("a"), everybody=False)
+    store.hide_from_gallery(JobId("a"), "others")
     fill(store, 5)
     assert (listed(store, Audience("ada")), listed(store, Audience("bob"))) == (["b", "a"], ["b"])
 

@@ -386,7 +386,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "add_to_gallery": lambda: store.add_to_gallery(
             Backlog((NewEntry(JobId("a"), "ada", "g", "c", "w", "m", 1.0, "a fox"),), 1)
         ),
-        "hide_from_gallery": lambda: store.hide_from_gallery(JobId("a"), everybody=True),
+        "hide_from_gallery": lambda: store.hide_from_gallery(JobId("a"), "everybody"),
         "without_thumbnails": store.without_thumbnails,
         "keep_dimensions": lambda: store.keep_dimensions(JobId("a"), 1, 1),
         "check": store.check,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.media_worker.mark import marked
 from app.media_worker.normalise import normalise
 from app.media_worker.protocol import Kind
+from app.media_worker.thumbnail import make_thumbnail
 from tests.media_worker import fuzz
 from tests.media_worker.fuzz import CORPUS, KINDS, Finding, Take, check, check_mark, corpus, mutate
 from tests.media_worker.processes import outcome, running
@@ -57,6 +58,14 @@ def search(take: Take, folder: Path, examples: int) -> None:
 
 def test_damaged_files_are_refused_and_raise_nothing_else(tmp_path: Path) -> None:
     search(normalise, tmp_path, EXAMPLES)
+
+
+def test_damaged_files_have_a_thumbnail_or_none_and_raise_nothing_else(tmp_path: Path) -> None:
+    def take(source: Path, target: Path, kind: Kind) -> tuple[int, int]:
+        del kind
+        return make_thumbnail(source, target, mark_results=True)
+
+    search(take, tmp_path, EXAMPLES)
 
 
 def test_damaged_files_are_marked_without_a_change_of_their_pixels() -> None:

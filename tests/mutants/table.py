@@ -721,10 +721,10 @@ CHOSEN: tuple[Change, ...] = (
         tests=(REPLY + "test_a_token_that_died_before_its_time_does_not_lose_the_message",),
     ),
     Change(
-        symbol="app.service.job_factory:JobFactory.check_can_repeat",
+        symbol="app.service.jobs.job_factory:JobFactory.check_can_repeat",
         old="self._check_open(person)",
         new="pass",
-        tests=("tests/service/test_job_factory.py::test_nothing_is_tried_or_fetched_again_while_the_bot_drains",),
+        tests=("tests/service/jobs/test_job_factory.py::test_nothing_is_tried_or_fetched_again_while_the_bot_drains",),
     ),
     Change(
         symbol="app.discord.ui.job_message:_pages",

@@ -11,10 +11,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from app.core.jobs.job import JobRequest
-from app.service.live_queue import LiveQueue, no_spoiler
-from app.service.queue_rows import QueueRow
-from app.service.viewer import Viewer
-from app.service.visibility import Place
+from app.service.people.viewer import Viewer
+from app.service.people.visibility import Place
+from app.service.queue.live_queue import LiveQueue, no_spoiler
+from app.service.queue.rows import QueueRow
 from tests.world import HERE, World, world
 
 SECRET = "a secret prompt"

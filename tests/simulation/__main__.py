@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from statistics import median
 
-from app import logging as logs
+from app.system import logging as logs
 from tests.simulation.plan import crowded, drawn
 from tests.simulation.scene import simulate
 

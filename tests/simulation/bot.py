@@ -32,7 +32,7 @@ from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
 from app.ports import RunSync
-from app.signals import exit_code
+from app.system.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.frontend import SimulatedFrontend
@@ -55,7 +55,9 @@ STOPS = 2.0
 ROUND = 10.0
 """Seconds between two readings of an operator's requests: every second would be a quarter of all the work here."""
 
-WRITES = frozenset({"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back"})
+WRITES = frozenset(
+    {"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back", "hide_from_gallery"}
+)
 """The functions of the journal that write."""
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -75,7 +77,7 @@ class Inline(Struct, frozen=True):
 
 
 class Receiver:
-    """See `app.signals.Receiver`."""
+    """See `app.system.signals.Receiver`."""
 
     def __init__(self, signals: MemoryObjectReceiveStream[int]) -> None:
         self._signals = signals
@@ -285,8 +287,8 @@ class Bot:
                 "app.application.open_clients": self._servers,
                 "app.application.open_services": opens,
                 "app.application.PromptRegistry": recorder.registry(),
-                "app.signals.listen": self._listen,
-                "app.signals.stops": stops,
+                "app.system.signals.listen": self._listen,
+                "app.system.signals.stops": stops,
                 "app.actors.reload.to_thread": Inline(inline),
                 # Its file is never looked at: operators send SIGHUP.
                 "app.actors.reload.LOOK": float("inf"),
@@ -325,7 +327,7 @@ class Bot:
 
     @contextmanager
     def _listen(self, *, patience: int = 1) -> Generator[Receiver]:
-        """See `app.signals.listen`: the signals of this world instead of the process's own."""
+        """See `app.system.signals.listen`: the signals of this world instead of the process's own."""
         sender, receiver = anyio.create_memory_object_stream[int](patience + HANGUPS)
         self._signals, self._patience = sender, patience
         with sender, receiver:
@@ -388,7 +390,7 @@ def held(journal: Path) -> Generator[None]:
 
 
 def stops(signum: int) -> bool:
-    """See `app.signals.stops`: SIGHUP does not."""
+    """See `app.system.signals.stops`: SIGHUP does not."""
     return signum != HANGUP
 
 

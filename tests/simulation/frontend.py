@@ -39,15 +39,15 @@ from app.entry_points import run_request
 from app.events import Finished
 from app.reasons.files import PostingNote, ResultDeleted
 from app.retention.files import delete_results
-from app.service.allowances import Allowances
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.job_factory import JobFactory
-from app.service.moderation import Moderation
-from app.service.notifications import Notifications
+from app.service.jobs.job_factory import JobFactory
+from app.service.jobs.variations import Variations
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.offers.speeds import Speeds
+from app.service.people.allowances import Allowances
+from app.service.people.moderation import Moderation
+from app.service.people.notifications import Notifications
 from app.service.requests import AttachedFile
-from app.service.speeds import Speeds
-from app.service.variations import Variations
 from app.workflows.load import Workflow
 from tests.conftest import inline
 from tests.simulation.notices import ChosenWays
@@ -73,7 +73,7 @@ Image.new("RGB", (8, 8), "teal").save(PHOTO, "PNG")
 GUARDED = frozenset({"cancel", "delete", "edit"})
 
 LOOK = 3.0
-"""Seconds between two looks at which servers there are; one (`app.service.catalog.LOOK`) would be more work."""
+"""Seconds between two looks at which servers there are; one (`app.service.offers.catalog.LOOK`) would be more work."""
 
 PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.interactions.handlers.PATIENCE`)."""
@@ -117,6 +117,7 @@ class SimulatedFrontend:
             board,
             fit,
             notifications=notifications,
+            hide=job_history.hide_from_gallery,
             possible_changes=variations.possible,
         )
         self.live_messages.now = clock

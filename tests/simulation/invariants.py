@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from app.core.gallery import Audience, GalleryQuery, is_shown
 from app.core.jobs.downloads import MOST_TRIES, WAIT
 from app.core.jobs.job import Job, State, TransitionRow
 from app.discord import message_ref
@@ -13,7 +14,7 @@ from app.discord.ui.components import MOST_PICTURES, Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.reasons.jobs import BatchIncomplete
-from app.texts.answers import NOT_TAKEN
+from app.texts.discord.answers import NOT_TAKEN
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
@@ -117,6 +118,7 @@ def broken(
     yield from check_no_message_stays_behind(board)
     yield from check_every_page_is_shown(board, jobs, recorder, workflows)
     yield from check_deleted_messages_stay_away(board)
+    yield from check_the_gallery(store, jobs, recorder)
     yield from check_operators_are_heard(store)
     if not kinds & WAITING_KINDS:
         yield from check_late_edits_are_refused(board, recorder)
@@ -353,6 +355,20 @@ def check_deleted_messages_stay_away(board: Board) -> Iterator[str]:
         ]
         if removed and not message.person and not message.page and message.channel == CHANNEL:
             yield f"{message.job} is in message {message.number}, after message {removed[0].number} was deleted"
+
+
+def check_the_gallery(store: Store, jobs: Mapping[JobId, Job], recorder: Recorder) -> Iterator[str]:
+    """Every result is in the gallery once, and others see only what is in the channel where it was asked for."""
+    everything = [row.entry.job for row in store.gallery(GalleryQuery(), Audience("", everything=True), None, 1000)]
+    if len({*everything}) < len(everything):
+        yield f"the gallery has something twice: {everything}"
+    results = {job.id for job in jobs.values() if is_shown(job)}
+    if wrong := ({*everything} ^ results) - recorder.deleted:
+        yield f"the gallery lacks these results, or has too many: {sorted(wrong)}"
+    for row in store.gallery(GalleryQuery(), Audience("nobody"), None, 1000):
+        place = message_ref.read(row.place)
+        if place is not None and (place.deleted or place.channel != row.entry.channel):
+            yield f"others see {row.entry.job} in the gallery, which is not in the channel where it was asked for"
 
 
 def check_every_page_is_shown(

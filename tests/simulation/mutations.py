@@ -70,7 +70,7 @@ from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
 from app.reasons.jobs import JobReason
 from app.reasons.servers import ServerError
-from app.service.job_factory import JobFactory
+from app.service.jobs.job_factory import JobFactory
 from app.service.requests import Person
 from tests.simulation.plan import PICTURE, Fault, Kind, Moment, Plan, drawn
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from app.discord.messages.ports import Notice
 from app.events import JobId
 from app.ports import Json
-from app.service.notifications import SAVED_AS
+from app.service.people.notifications import SAVED_AS
 
 
 def way_of(person: str, default: str) -> str:
@@ -27,7 +27,7 @@ def refuses_direct_messages(person: str) -> bool:
 
 
 class ChosenWays:
-    """See `app.service.notifications.Preferences`."""
+    """See `app.service.people.notifications.Preferences`."""
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
         await anyio.lowlevel.checkpoint()

@@ -14,7 +14,7 @@ from app.discord.messages.notification import Notification
 from app.discord.messages.ports import Notice
 from app.events import TerminalUpdate
 from app.ports import Json
-from app.service.notifications import Notifications, Way
+from app.service.people.notifications import Notifications, Way
 from tests.simulation.mutations import Mutation
 
 # pyright: reportPrivateUsage=false

@@ -13,7 +13,7 @@ from app.config.settings import Server
 from app.events import NodeId, ServerName
 from app.ports import Graph, Json
 from app.reasons import Reason
-from app.service.catalog import Catalog
+from app.service.offers.catalog import Catalog
 from app.service.requests import AttachedFile
 from app.workflows.binding.batch import COUNT, MOST
 from app.workflows.load import Workflow

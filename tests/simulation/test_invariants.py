@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 from unittest.mock import patch
 
 import anyio
 import pytest
 
-from app.discord import custom_id
+from app.core.jobs.job import Job, JobRequest, State
+from app.discord import custom_id, message_ref
+from app.discord.message_ref import MessageRef
 from app.discord.messages.ports import SendError
 from app.discord.ui.components import Button, Card, Row
-from app.events import JobId
+from app.events import Finished, JobId, ServerName
+from app.journal.store import open_store
 from tests.conftest import virtual
 from tests.simulation.answers import FINE, Verdict, error_of
-from tests.simulation.board import CHANNEL, Board
-from tests.simulation.invariants import check_deleted_messages_stay_away
+from tests.simulation.board import CHANNEL, DIRECT, GUILD, Board
+from tests.simulation.invariants import check_deleted_messages_stay_away, check_the_gallery
+
+if TYPE_CHECKING:
+    from tests.simulation.recorder import Recorder
 
 JOB = JobId("job")
 
@@ -45,3 +54,18 @@ async def test_a_new_message_for_a_deleted_one_is_wrong_only_if_the_bot_knows_it
     await anyio.sleep(10.0)
     await board.create(CHANNEL, shown(JOB), "nonce00")
     assert any(check_deleted_messages_stay_away(board)) == (answers == "as it is" and records)
+
+
+def test_a_result_that_others_see_although_its_message_is_elsewhere_is_found(tmp_path: Path) -> None:
+    recorder = cast("Recorder", SimpleNamespace(deleted=set[JobId]()))
+    request = JobRequest(job=JOB, workflow="w", graph={}, folder="", owner="ada", guild=GUILD, channel=CHANNEL)
+    job = Job(request=request, state=State.DELIVERED, notified=True)
+    job.terminal_update = Finished(ServerName("here"), files=("a.png",), job=JOB)
+    with open_store(tmp_path / "atelier.db", clock=lambda: 1.0, durable=False) as store:
+        assert list(check_the_gallery(store, {JOB: job}, recorder)) != [], "it is not there"
+        for channel, wrong in ((CHANNEL, False), (DIRECT, True)):
+            job.place = message_ref.write(MessageRef(channel=channel, user="ada"))
+            store.write([([job], [])])
+            assert any(check_the_gallery(store, {JOB: job}, recorder)) == wrong
+        store.hide_from_gallery(JOB, "others")
+        assert not any(check_the_gallery(store, {JOB: job}, recorder))

@@ -26,8 +26,8 @@ from app.reasons.alerts import (
 from app.reasons.jobs import InternalError
 from app.reasons.power import CommandFailed, CommandNotRun, CommandTooLong, NotAnswering, StillAnswering
 from app.reasons.servers import CredentialsRefused, RefusedConnection
-from app.texts.alerts import alert_text, duration_text
-from app.texts.wording import LONGEST_SENTENCE
+from app.texts.alerts import alert_text
+from app.texts.wording import LONGEST_SENTENCE, duration_text
 from tests.texts.reasons import reasons_of
 
 KINDS = cast("tuple[type[Reason], ...]", get_args(AlertReason))

@@ -16,7 +16,7 @@ from app.discord.ui.menus import menus
 from app.discord.ui.options import command
 from app.events import Finished, JobId
 from app.ports import Graph, Json
-from app.service.follow_ups import SUFFIXES, list_follow_ups
+from app.service.jobs.follow_ups import SUFFIXES, list_follow_ups
 from app.simulator.engine.simulator import Simulator
 from app.simulator.media import flac
 from app.simulator.version import V0_33_0

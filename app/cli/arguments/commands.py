@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from app.cli.arguments.program import COMPLETED, ORDER, PROGRAM, app, command, command_group
 from app.cli.arguments.values import (
+    PORT,
     Count,
     DiscordId,
     JobPrefix,
@@ -70,12 +71,15 @@ class Setup(OnServers):
     overwrite: Annotated[bool, Parameter(help="Change files that exist without asking")] = False
 
 
-@command("demo", "demo", "demo --out pictures --backend asyncio")
+@command("demo", "demo", "demo --page", "demo --out pictures --backend asyncio")
 @dataclass(frozen=True, kw_only=True)
 class Demo:
     """Make pictures for five people with three simulated servers, of which one is killed."""
 
     out: Annotated[Path, Parameter(metavar="FOLDER", help="Folder for the pictures")] = Path("out/demo")
+    page: Annotated[
+        int | None, PORT, Parameter(metavar="[PORT]", help="Then show the pictures in your browser, until Ctrl-C")
+    ] = None
 
 
 @command(

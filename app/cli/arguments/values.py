@@ -67,7 +67,8 @@ def argument(name: str, explanation: str) -> Parameter:
 
 
 Count: TypeAlias = Annotated[int, _whole_number(1, 1000), Parameter(metavar="N")]
-Port: TypeAlias = Annotated[int, _whole_number(0, 65535), Parameter(metavar="N")]
+PORT = _whole_number(0, 65535)
+Port: TypeAlias = Annotated[int, PORT, Parameter(metavar="N")]
 DiscordId: TypeAlias = Annotated[int, Parameter(converter=_discord_id)]
 Seconds: TypeAlias = Annotated[float, Parameter(converter=_seconds, metavar="S")]
 WorkflowName: TypeAlias = Annotated[str, Parameter(completer=_workflow_names)]

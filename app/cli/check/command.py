@@ -14,8 +14,8 @@ from app.config.settings import Config, Power
 from app.config.toml_table import ConfigError
 from app.events import ServerName
 from app.ports import Comfy, Connect, ConnectionLost, Refused
-from app.service.catalog import unknown_workflows
-from app.standard_streams import complain
+from app.service.offers.catalog import unknown_workflows
+from app.system.standard_streams import complain
 from app.texts.reasons.text import reason_text
 from app.texts.wording import quoted
 from app.workflows.files import Folders, as_folders

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 from rich.console import Console
 
-from app.application import Services, run
+from app.application import Frontend, Services, run
 from app.cli.arguments.program import COMPLETED, PROGRAM
 from app.cli.demo.report import HEADER, Report
 from app.cli.demo.server import STEP_TIME, STEPS, DemoServer
@@ -64,9 +64,17 @@ LINES = 8
 """Lines of the terminal that are kept for the header and for what happens to servers."""
 
 
-async def demo(config: Config, out: Path, console: Console) -> int:
-    """Run the demo; return the exit code. Raises `ConfigError` if it cannot write to `out`."""
+async def demo(config: Config, out: Path, console: Console, page: int | None = None) -> int:
+    """Run the demo; return the exit code. `page` is the port of the web page, 0 for any free one, None for no page.
+
+    Raises `ConfigError` if it cannot write to `out`, or serve the page at this port.
+    """
     make_writable(out)
+    if page is not None:
+        # Starlette and Jinja2 take a while.
+        from app.cli.demo.page import check_port
+
+        await check_port(page)
     code = 1
     _silence_connections()
     console.print(HEADER, markup=False, highlight=False, soft_wrap=True)
@@ -78,12 +86,39 @@ async def demo(config: Config, out: Path, console: Console) -> int:
                 await server.start(ground)
             config = replace(config, servers=tuple(server.config for server in servers))
             frontend = _Frontend(requests, console, servers[1], ground)
-            code = await run(config, frontend)
+            if page is None:
+                code = await run(config, frontend)
+            else:
+                code = await _run_with_page(config, frontend, Path(folder) / "data", page, out, console)
             ground.cancel_scope.cancel()
-    if code == 0:
-        lines = f"\nThe pictures are in {out}.\n\n{_what_next()}"
-        console.print(lines, markup=False, highlight=False, soft_wrap=True)
+    if code == 0 and page is None:
+        console.print(f"{_where(out)}\n\n{_what_next()}", markup=False, highlight=False, soft_wrap=True)
     return code
+
+
+async def _run_with_page(config: Config, frontend: Frontend, data: Path, port: int, out: Path, console: Console) -> int:
+    """Run the frontend with a journal, then serve what was drawn until a signal; return the exit code."""
+    from app.cli.demo.page import DemoPage
+    from app.journal.sqlite import JOURNAL, open_journal
+
+    page = DemoPage(config, data, port)
+    async with open_journal(data / JOURNAL, durable=False) as journal, page.prepared(journal):
+
+        async def draw_and_serve(services: Services) -> int:
+            if code := await frontend(services):
+                return code
+            async with page.served(services, journal) as address:
+                console.print(_where(out), markup=False, highlight=False, soft_wrap=True)
+                console.print(f"\npage on {address}", markup=False, highlight=False, soft_wrap=True)
+                console.print("Press Ctrl-C to end it.", markup=False, highlight=False, soft_wrap=True)
+                await services.shutdown.wait()
+            return 0
+
+        return await run(config, draw_and_serve, journal=journal)
+
+
+def _where(out: Path) -> str:
+    return f"\nThe pictures are in {out}."
 
 
 def _silence_connections() -> None:

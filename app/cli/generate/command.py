@@ -24,8 +24,8 @@ from app.core.jobs.job import JobRequest
 from app.events import JobId, ServerName
 from app.ports import Json
 from app.service.reasons import AllowedNowhere, PaidFromTerminal
-from app.service.task_requests import TaskRequest
-from app.standard_streams import complain
+from app.service.tasks.planner import TaskRequest
+from app.system.standard_streams import complain
 from app.workflows.binding.bind import bind
 from app.workflows.model import WorkflowError
 

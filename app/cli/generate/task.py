@@ -10,11 +10,11 @@ from app.cli.workflows.definitions import ask
 from app.config.settings import Config
 from app.events import ServerName
 from app.ports import Comfy, Json
-from app.service.model_servers import lists_models
-from app.service.presets import available
+from app.service.offers.model_servers import lists_models
 from app.service.requests import Person
-from app.service.task_models import TaskModels
-from app.service.task_requests import TaskPlanner, TaskRequest
+from app.service.tasks.models import TaskModels
+from app.service.tasks.planner import TaskPlanner, TaskRequest
+from app.service.tasks.presets import available
 from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow
 from app.workflows.nodes.definitions import Definitions
@@ -32,7 +32,7 @@ class Planned(Struct, frozen=True, kw_only=True):
 
 
 class _Servers:
-    """What these servers can run now, as `app.service.task_models.Offered`."""
+    """What these servers can run now, as `app.service.tasks.models.Offered`."""
 
     def __init__(
         self, config: Config, known: Mapping[ServerName, Definitions], allowed: Mapping[str, Collection[str] | None]
@@ -48,7 +48,7 @@ class _Servers:
         self.workflows: Mapping[str, Workflow] = workflows
 
     def able_definitions(self, name: str) -> Sequence[Definitions]:
-        """See `app.service.task_models.Offered`."""
+        """See `app.service.tasks.models.Offered`."""
         return [self._known[server] for server in self.able.get(name, ()) if server in self._known]
 
 

@@ -34,7 +34,7 @@ from app.core.journal_port import DrainedServer
 from app.core.servers.power import PowerView, view_of
 from app.events import ServerName
 from app.journal.store import Store, open_store
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 
 
 def execute(command: JournalCommand, config: Config, console: Console, backend: str) -> int:

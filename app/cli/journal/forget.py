@@ -11,7 +11,7 @@ from app.cli.arguments.program import PROGRAM
 from app.core.journal_port import KeptAbout
 from app.journal.store import Store
 from app.retention.forget import Kept, forget, look_up
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 from app.texts.wording import listed
 
 

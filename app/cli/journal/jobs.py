@@ -16,7 +16,7 @@ from app.core.jobs.job import Entry, Job, Transition, TransitionRow
 from app.events import Finished, ServerName
 from app.ports import Json
 from app.reasons.jobs import kind_of
-from app.service.stuck import waits_of
+from app.service.jobs.stuck import waits_of
 from app.texts.reasons.waits import wait_text
 
 WHOLE = {"job": 8, "accepted": 15, "state": 9}

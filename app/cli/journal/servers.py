@@ -19,7 +19,7 @@ from app.core.servers.power import PowerView, may_be_started, view_of
 from app.events import ServerName
 from app.journal.store import Store
 from app.ports import Json
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 from app.texts.wording import listed, quoted
 
 COLOURS = {

@@ -19,7 +19,7 @@ from app.cli.output.live_table import LiveTable
 from app.cli.output.rows import Row, Tally, json_fields, sentence
 from app.events import AnyUpdate, Previewed
 from app.ports import Json
-from app.standard_streams import TORN, lose
+from app.system.standard_streams import TORN, lose
 
 
 class Renderer(Protocol):

@@ -21,7 +21,7 @@ from app.cli.arguments.commands import (
 from app.cli.workflows.commands import check_workflows, fill_in, list_workflows, show_workflow
 from app.cli.workflows.given import given_values
 from app.config.settings import Config
-from app.standard_streams import complain
+from app.system.standard_streams import complain
 
 
 async def execute(command: WorkflowsCommand, config: Config, console: Console) -> int:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import merge
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -135,7 +134,7 @@ class FairQueue:
     def jobs_of(self, person: str) -> Iterator[QueuedJob]:
         """The waiting jobs of a person, in order of acceptance."""
         waiting = self._people.get(person)
-        return merge(*waiting.jobs.values(), key=NUMBER) if waiting is not None else iter(())
+        return waiting.in_order() if waiting is not None else iter(())
 
     def find(self, job: JobId) -> QueuedJob | None:
         """A waiting job; None if it does not wait."""

@@ -10,8 +10,8 @@ from msgspec import Struct
 from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
 from app.core.scheduling.ahead import Ahead
-from app.core.scheduling.fair_queue import QueuedJob
 from app.core.scheduling.line import Line
+from app.core.scheduling.queued_job import QueuedJob
 from app.core.servers.state import ServerState
 from app.events import JobId, Progressed, Queued, ServerName
 

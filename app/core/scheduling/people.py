@@ -56,6 +56,10 @@ class Person(Struct):
         self.count -= 1
         self.charges -= job.charge
 
+    def in_order(self) -> Iterator[QueuedJob]:
+        """All jobs, in order of acceptance."""
+        return merge(*self.jobs.values(), key=NUMBER)
+
     def on(self, server: ServerName) -> Iterator[QueuedJob]:
         """The jobs that this server can run, in order of acceptance."""
         lists = [jobs for servers, jobs in self.jobs.items() if not servers or server in servers]

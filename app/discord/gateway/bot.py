@@ -43,7 +43,7 @@ from app.discord.traffic import Traffic
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
 from app.entry_points import run_request
-from app.texts.commands import MODERATOR
+from app.texts.discord.commands import MODERATOR
 from app.workflows.load import Workflow
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from app.discord.ui.job_message import moved, plain, render
 from app.discord.ui.job_view import JobView
 from app.events import Finished
 from app.ports import NoPlace
-from app.service.job_factory import INPUTS
+from app.service.jobs.job_factory import INPUTS
 from app.texts.reasons.text import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)

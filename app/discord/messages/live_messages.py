@@ -32,13 +32,13 @@ from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
 from app.ports import ConnectionLost
 from app.reasons.limits import LimitReason
-from app.service.catalog import Catalog
-from app.service.follow_ups import is_kept, list_follow_ups
-from app.service.job_factory import repeat
-from app.service.notifications import Notifications
+from app.service.jobs.follow_ups import is_kept, list_follow_ups
+from app.service.jobs.job_factory import repeat
+from app.service.offers.catalog import Catalog
+from app.service.people.notifications import Notifications
 from app.service.reasons import AcceptanceUnknown, JobForgotten, JobUnfinished, NoPlaceForResult, ResultNotKept
 from app.service.requests import Person
-from app.texts.answers import FAREWELL, NOT_TAKEN
+from app.texts.discord.answers import FAREWELL, NOT_TAKEN
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import Change
 
@@ -181,7 +181,7 @@ class LiveMessages:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
-        request = repeat(job.request, self._catalog)
+        request = _made_at(place, repeat(job.request, self._catalog))
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
@@ -291,6 +291,18 @@ class LiveMessages:
             # A request that was over a limit may have been made again already.
             if self.living.get(job) is reply:
                 del self.living[job]
+
+
+def _made_at(place: MessageRef, request: JobRequest) -> JobRequest:
+    """The request as made where its message is: others must not see the result where that no longer is.
+
+    The message may have moved to its person, and earlier versions did not record in which thread it is.
+    """
+    if request.shown_in == place.channel:
+        return request
+    if place.guild:
+        return replace(request, guild=place.guild, thread=place.channel)
+    return replace(request, guild="", channel=place.channel, thread="")
 
 
 def _place(caller: Caller, *, spoiler: bool) -> MessageRef:

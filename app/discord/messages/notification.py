@@ -11,7 +11,7 @@ from app.discord.messages.ports import Away, CannotReply, Deleted, MessageContex
 from app.discord.text import escape, shorten
 from app.discord.ui.file_kinds import is_picture, is_video
 from app.events import Cancelled, Failed, Finished, JobId, Lost, TerminalUpdate
-from app.texts import job_message, notifications
+from app.texts.discord import job_message, notifications
 from app.texts.reasons.text import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -15,7 +15,7 @@ from app.events import JobId
 from app.ports import ConnectionLost
 from app.reasons.files import PostingNote
 from app.reasons.servers import OutOfReach
-from app.service.notifications import Notifications
+from app.service.people.notifications import Notifications
 
 
 class SendError(Exception):

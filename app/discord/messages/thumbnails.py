@@ -16,7 +16,7 @@ from app.entry_points import run_request
 from app.events import JobId
 from app.media_worker.containers import container_of
 from app.retention.files import thumbnail_path
-from app.service.thumbnails import Thumbnails
+from app.service.results.thumbnails import Thumbnails
 
 PATIENCE = 1.5
 """Seconds that a list waits for thumbnails that are not made yet; they are there when it is opened again."""

@@ -21,16 +21,16 @@ from app.discord.ui.lists import NEWER, QUEUE
 from app.discord.ui.options import LONGEST_CHOICE, MOST_CHOICES
 from app.discord.user_request import BuiltinCommand, Caller
 from app.events import Cancelled, ServerName
-from app.service.allowances import Allowances, origin_of
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.notifications import Notifications, workflow_settings
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
 from app.service.page_access import PageAccess
+from app.service.people.allowances import Allowances, origin_of
+from app.service.people.notifications import Notifications, workflow_settings
+from app.service.people.visibility import OwnOnly, Visibility
 from app.service.server_monitor import ServerMonitor
 from app.service.statistics import accuracy
-from app.service.visibility import OwnOnly, Visibility
-from app.texts import answers
-from app.texts.notifications import DIRECT_MESSAGES_CLOSED
+from app.texts.discord import answers
+from app.texts.discord.notifications import DIRECT_MESSAGES_CLOSED
 
 EVERYTHING = "everything"
 """The argument of /settings that resets somebody's settings for all workflows at once."""

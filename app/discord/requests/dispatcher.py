@@ -37,14 +37,14 @@ from app.discord.user_request import (
 )
 from app.entry_points import run_request
 from app.events import ServerName
-from app.service.allowances import Allowances, origin_of
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.examples import PROMPT, example_workflow
-from app.service.job_factory import JobFactory
+from app.service.jobs.job_factory import JobFactory
+from app.service.jobs.variations import Variations
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.offers.examples import PROMPT, example_workflow
+from app.service.people.allowances import Allowances, origin_of
 from app.service.reasons import NoExample, UnknownButton
-from app.service.variations import Variations
-from app.texts.help import EXAMPLES
+from app.texts.discord.help import EXAMPLES
 from app.texts.reasons.text import reason_text
 from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow

@@ -18,10 +18,10 @@ from app.discord.user_request import ButtonPressed
 from app.events import JobId
 from app.ports import Json
 from app.reasons import Reason
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.job_factory import JobFactory, given_values
-from app.service.permissions import check_permitted
+from app.service.jobs.job_factory import JobFactory, given_values
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.people.permissions import check_permitted
 from app.service.reasons import EditTooLate, JobEnded, JobRemoved, JobUnfinished, UnknownButton
 from app.service.requests import Person
 from app.workflows.load import Workflow

@@ -14,8 +14,8 @@ from app.discord.requests.responder import Responder
 from app.discord.requests.settings_cards import SettingsCards
 from app.discord.ui import pages
 from app.discord.user_request import ButtonPressed, Caller
-from app.service.catalog import Catalog
-from app.service.preferences import savable_values
+from app.service.offers.catalog import Catalog
+from app.service.people.preferences import savable_values
 from app.service.reasons import NothingToSave, UnknownButton
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError

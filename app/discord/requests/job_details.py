@@ -12,10 +12,10 @@ from app.discord.messages.live_messages import LiveMessages
 from app.discord.ui import job_message, pages
 from app.discord.ui.components import Card
 from app.events import Finished, ServerName
-from app.service.catalog import Catalog
+from app.service.jobs.variations import Variations, picture_of, pictures_of
+from app.service.offers.catalog import Catalog
 from app.service.reasons import UnknownButton
 from app.service.requests import Person
-from app.service.variations import Variations, picture_of, pictures_of
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import Change
 

@@ -11,15 +11,15 @@ from app.discord.custom_id import Press, write
 from app.discord.requests.drafts import Drafts
 from app.discord.ui import modals
 from app.discord.ui.forms import MOST_FIELDS, Form
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.follow_ups import follow_up_of, kept_results
-from app.service.job_factory import JobFactory, given_values
-from app.service.permissions import check_permitted
+from app.service.jobs.follow_ups import follow_up_of, kept_results
+from app.service.jobs.job_factory import JobFactory, given_values
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.people.permissions import check_permitted
 from app.service.reasons import FewerResults, JobEnded, JobStarted
 from app.service.requests import Person
 from app.service.values import missing_slots, upload_slots
-from app.texts.job_message import EDIT_PROMPT
+from app.texts.discord.job_message import EDIT_PROMPT
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 

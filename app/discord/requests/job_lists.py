@@ -19,8 +19,8 @@ from app.discord.ui.lists import FILTERS, JOBS_ON_A_PAGE, JobsPage, QueueRow
 from app.discord.user_request import Caller
 from app.entry_points import run_request
 from app.events import JobId, ServerName
-from app.service.catalog import Catalog
-from app.service.visibility import Place, Visibility, may_read
+from app.service.offers.catalog import Catalog
+from app.service.people.visibility import Place, Visibility, may_read
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED

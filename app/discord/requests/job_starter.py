@@ -9,8 +9,8 @@ from app.discord import message_ref
 from app.discord.message_ref import MessageRef
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.user_request import Caller
-from app.service.allowances import Allowances, origin_of
-from app.service.catalog import Catalog
+from app.service.offers.catalog import Catalog
+from app.service.people.allowances import Allowances, origin_of
 from app.service.requests import Person
 
 

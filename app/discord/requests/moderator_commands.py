@@ -9,11 +9,11 @@ from app.core.limits.moderation import Ban, GuildLimits, Unban
 from app.discord.requests.responder import Responder
 from app.discord.ui import pages
 from app.discord.user_request import Caller, ModeratorCommand
-from app.service.allowances import Allowances
-from app.service.moderation import Moderation
-from app.service.permissions import check_moderator
+from app.service.people.allowances import Allowances
+from app.service.people.moderation import Moderation
+from app.service.people.permissions import check_moderator
 from app.service.reasons import NotBanned
-from app.texts import moderation as texts
+from app.texts.discord import moderation as texts
 from app.workflows.model import WorkflowError
 
 DAY = 86_400.0

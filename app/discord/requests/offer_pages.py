@@ -14,13 +14,13 @@ from app.discord.ui.models_page import UsableWorkflow
 from app.discord.ui.options import Command
 from app.discord.user_request import Caller
 from app.events import ServerName
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.examples import example_workflow
-from app.service.permissions import can_use
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.offers.examples import example_workflow
+from app.service.people.permissions import can_use
 from app.service.requests import Person
 from app.service.server_monitor import ServerMonitor
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.discord.commands import BUILT_IN, MODERATOR
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from functools import partial
 from typing import TypeVar
 
@@ -26,10 +25,13 @@ from app.discord.ui.page_fields import EVERY_FIELD, needs_file, page_fields
 from app.discord.user_request import ButtonPressed
 from app.events import Failed, Finished, JobId, Lost
 from app.reasons.jobs import ResultsMissing
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.follow_ups import results
-from app.service.page_actions import PageAction, Style
+from app.service.jobs.follow_ups import results
+from app.service.jobs.variations import Variations, picture_of, pictures_of
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.page_actions import PageAction
+from app.service.people.standing import Standing, Standings
+from app.service.people.visibility import Place
 from app.service.reasons import (
     AcceptanceUnknown,
     BotCannotPost,
@@ -40,12 +42,9 @@ from app.service.reasons import (
     UnknownButton,
 )
 from app.service.requests import Person
-from app.service.standing import Standing, Standings
 from app.service.values import check_values
-from app.service.variations import Variations, picture_of, pictures_of
-from app.service.visibility import Place
-from app.texts import job_message as texts
-from app.texts.pages import DELETE
+from app.texts.discord import job_message as texts
+from app.texts.discord.pages import DELETE
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import CHANGES
 
@@ -61,6 +60,15 @@ class _Asker(Struct, frozen=True):
     person: Person
     place: MessageRef | None
     standing: Standing | None
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether there is a place at which a new job can be shown."""
+        try:
+            self.check_place()
+        except WorkflowError:
+            return False
+        return True
 
     def check_place(self) -> MessageRef:
         """The place at which a new job can be shown. Raises `WorkflowError` if there is none for this person."""
@@ -110,13 +118,7 @@ class DiscordPageActions:
             asker = await self._asker(person, job)
         except WorkflowError:
             return ()
-        actions: list[PageAction] = []
-        with suppress(WorkflowError):
-            asker.check_place()
-            actions += [action async for action in self._making(job, asker)]
-        async for action in self._changing(job, asker):
-            actions.append(action)
-        return actions
+        return [*(await self._making(job, asker) if asker.may_ask else ()), *await self._changing(job, asker)]
 
     async def press(
         self,
@@ -233,67 +235,67 @@ class DiscordPageActions:
         check_values(workflow, modals.answers(workflow, filled)[0], complete=False)
         return ButtonPressed(press=press, fields=filled)
 
-    async def _changing(self, job: Job, asker: _Asker) -> AsyncIterator[PageAction]:
+    async def _changing(self, job: Job, asker: _Asker) -> list[PageAction]:
         """What can be done with the job itself."""
+        actions: list[PageAction] = []
         if job.terminal_update is None:
             if job.waits and (action := await self._asking("edit", texts.EDIT, job, asker)) is not None:
-                yield action
-            verb, label = "cancel", texts.CANCEL
+                actions.append(action)
+            last = PageAction(verb="cancel", label=texts.CANCEL, style="danger")
         else:
-            verb, label = "delete", DELETE
-        with suppress(WorkflowError):
-            self._actions.check_guard(verb, job, asker.person)
-            yield PageAction(verb=verb, label=label, style="danger")
+            last = PageAction(verb="delete", label=DELETE, style="danger")
+        if await self._can(Press(last.verb, job.id), job, asker):
+            actions.append(last)
+        return actions
 
-    async def _making(self, job: Job, asker: _Asker) -> AsyncIterator[PageAction]:
+    async def _making(self, job: Job, asker: _Asker) -> list[PageAction]:
         """The new jobs that can be made from a job that has ended."""
         update = job.terminal_update
         if update is None:
-            return
+            return []
         missing = isinstance(update, Finished) and any(isinstance(note, ResultsMissing) for note in update.notes)
-        at_once: list[tuple[str, str, Style]] = []
+        at_once: list[PageAction] = []
         if isinstance(update, Failed | Lost):
-            at_once.append(("retry", texts.RETRY, "primary"))
+            at_once.append(PageAction(verb="retry", label=texts.RETRY, style="primary"))
         if missing:
-            at_once.append(("fetch", texts.FETCH_AGAIN, "primary"))
+            at_once.append(PageAction(verb="fetch", label=texts.FETCH_AGAIN, style="primary"))
         if isinstance(update, Finished):
-            at_once.append(("again", texts.AGAIN, "quiet" if missing else "primary"))
-        for verb, label, style in at_once:
-            if await self._can(Press(verb, job.id), job, asker):
-                yield PageAction(verb=verb, label=label, style=style)
+            at_once.append(PageAction(verb="again", label=texts.AGAIN, style="quiet" if missing else "primary"))
+        actions = [action for action in at_once if await self._can(Press(action.verb, job.id), job, asker)]
         if (action := await self._asking("vary", texts.EDIT_PROMPT, job, asker)) is not None:
-            yield action
+            actions.append(action)
         if isinstance(update, Finished):
-            async for action in self._of_pictures(job, update, asker):
-                yield action
-            async for action in self._follow_ups(job, update, asker):
-                yield action
+            actions += await self._of_pictures(job, update, asker)
+            actions += await self._follow_ups(job, update, asker)
+        return actions
 
-    async def _of_pictures(self, job: Job, update: Finished, asker: _Asker) -> AsyncIterator[PageAction]:
+    async def _of_pictures(self, job: Job, update: Finished, asker: _Asker) -> list[PageAction]:
         """What can be done to each picture."""
         numbers = [number for number in range(1, len(pictures_of(update)) + 1) if _is_there(job, number)]
         possible = await self._variations.possible(job.request) if numbers else frozenset[str]()
-        for change in CHANGES:
-            if change in possible and await self._can(Press(change, job.id, result=numbers[0]), job, asker):
-                for number in numbers:
-                    label = (
-                        texts.of_picture(texts.CHANGES[change], number) if len(numbers) > 1 else texts.CHANGES[change]
-                    )
-                    yield PageAction(verb=change, label=label, result=number)
+        offered = [
+            change
+            for change in CHANGES
+            if change in possible and await self._can(Press(change, job.id, result=numbers[0]), job, asker)
+        ]
+        return [
+            PageAction(verb=change, label=_numbered(texts.CHANGES[change], number, numbers), result=number)
+            for change in offered
+            for number in numbers
+        ]
 
-    async def _follow_ups(self, job: Job, update: Finished, asker: _Asker) -> AsyncIterator[PageAction]:
+    async def _follow_ups(self, job: Job, update: Finished, asker: _Asker) -> list[PageAction]:
         """The workflows that take the results."""
+        actions: list[PageAction] = []
         for follow_up in self._live_messages.view(job).follow_up:
-            if not (usable := results(update, follow_up)):
-                continue
-            numbers = range(1, len(usable) + 1) if follow_up.each else (0,)
+            usable = results(update, follow_up)
+            numbers = range(1, len(usable) + 1) if follow_up.each else range(1 if usable else 0)
             for number in numbers:
                 press = Press("go" if follow_up.each else "use", job.id, follow_up.workflow, follow_up.number, number)
-                label = follow_up.label.rstrip("…")
-                if follow_up.each and len(usable) > 1:
-                    label = texts.of_picture(label, number)
+                label = _numbered(follow_up.label.rstrip("…"), number, numbers)
                 if (action := await self._opened(press, label, job, asker)) is not None:
-                    yield action
+                    actions.append(action)
+        return actions
 
     async def _asking(self, verb: str, label: str, job: Job, asker: _Asker) -> PageAction | None:
         """An action with the values of a job to fill in; None if there is nothing to ask, or it cannot be done now."""
@@ -332,3 +334,8 @@ def _is_there(job: Job, number: int) -> bool:
     except WorkflowError:
         return False
     return True
+
+
+def _numbered(label: str, number: int, numbers: Sized) -> str:
+    """The label of an action on one of several results."""
+    return texts.of_picture(label, number) if len(numbers) > 1 else label

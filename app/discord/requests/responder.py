@@ -12,7 +12,7 @@ from app.discord.messages.ports import Deleted, MessageSender, SendError
 from app.discord.ui.components import Card
 from app.discord.ui.pages import refusal
 from app.discord.user_request import Caller
-from app.texts.answers import NOT_DELETED
+from app.texts.discord.answers import NOT_DELETED
 
 logger = structlog.stdlib.get_logger(__name__)
 

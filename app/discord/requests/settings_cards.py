@@ -17,13 +17,13 @@ from app.discord.requests.responder import Responder
 from app.discord.ui import pages, settings_card
 from app.discord.ui.forms import Form
 from app.discord.user_request import ButtonPressed, Caller
-from app.service.catalog import Catalog
-from app.service.choices import Choices
-from app.service.job_factory import JobFactory, given_values
-from app.service.permissions import check_permitted
+from app.service.jobs.job_factory import JobFactory, given_values
+from app.service.offers.catalog import Catalog
+from app.service.offers.choices import Choices
+from app.service.people.permissions import check_permitted
 from app.service.reasons import DraftGone, EditTooLate, JobRemoved
 from app.service.values import check_values, kind_of
-from app.texts import settings_card as texts
+from app.texts.discord import settings_card as texts
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError

@@ -10,8 +10,8 @@ from app.discord import custom_id
 from app.discord.text import escape, shorten, whole_lines
 from app.discord.ui.components import INK, Block, Button, Card, Row, Text
 from app.discord.ui.options import Command
-from app.texts import help as texts
-from app.texts.job_message import EDIT_PROMPT
+from app.texts.discord import help as texts
+from app.texts.discord.job_message import EDIT_PROMPT
 
 EXAMPLE = "example"
 """The verb of a button that runs an example; its result is the number of the example, from 1."""

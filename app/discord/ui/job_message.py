@@ -32,10 +32,10 @@ from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, Lost
 from app.media_worker.mark import marked
 from app.reasons.jobs import JobReason, ResultsMissing
-from app.service.follow_ups import FollowUpAction, results
-from app.service.variations import pictures_of
-from app.texts import job_message as texts
-from app.texts.help import hint_line
+from app.service.jobs.follow_ups import FollowUpAction, results
+from app.service.jobs.variations import pictures_of
+from app.texts.discord import job_message as texts
+from app.texts.discord.help import hint_line
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
 from app.workflows.variations.derive import STRENGTHS

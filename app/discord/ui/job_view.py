@@ -28,8 +28,8 @@ from app.events import (
 )
 from app.ports import Json
 from app.reasons.jobs import JobReason
-from app.service.follow_ups import FollowUpAction
 from app.service.job_settings import changed_picture
+from app.service.jobs.follow_ups import FollowUpAction
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot
 from app.workflows.variations.derive import Change

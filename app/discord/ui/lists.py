@@ -14,7 +14,7 @@ from app.discord import custom_id, message_ref
 from app.discord.text import escape, one_line, shorten
 from app.discord.ui.components import INK, Block, Button, Card, Choice, Illustrated, Line, Row, Select, Text, Upload
 from app.events import JobId
-from app.texts import lists as texts
+from app.texts.discord import lists as texts
 
 JOBS_ON_A_PAGE = 8
 """Jobs on one page: each takes three of Discord's forty components."""

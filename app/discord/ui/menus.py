@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from app.discord.text import shorten
 from app.reasons import Reason
-from app.service.follow_ups import find_follow_up
+from app.service.jobs.follow_ups import find_follow_up
 from app.service.reasons import MenuNeedsOneFile, NoRoomInMenu
 from app.workflows.load import Workflow
 

@@ -28,12 +28,12 @@ from app.discord.ui.forms import (
 from app.discord.ui.options import PRESET
 from app.discord.ui.slot_fields import AUTOMATIC, NOTHING_OFFERED, Offered, slot_field
 from app.ports import Json
-from app.service.formats import sized
 from app.service.reasons import NotAResultNumber, NotASetting, UnknownSetting, ValueMissing
 from app.service.slot_values import current_value
+from app.service.tasks.formats import sized
 from app.service.values import missing_slots, preset
-from app.texts import forms as texts
-from app.texts.commands import which_result
+from app.texts.discord import forms as texts
+from app.texts.discord.commands import which_result
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Show, Slot, WorkflowError
 from app.workflows.parsing import NotMeant, sides

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.discord.text import one_line, shorten, whole_lines
 from app.discord.ui.components import INK, Block, Card, Text
-from app.texts import models as texts
+from app.texts.discord import models as texts
 from app.texts.model_names import model_name
 
 LONGEST_NAME = 60

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from app.discord.ui.menus import unlisted
 from app.reasons import Reason
 from app.service.reasons import CommandNotOffered, NameTooLong, NoRoomForCommand, NotAnId
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.discord.commands import BUILT_IN, MODERATOR
 from app.workflows.load import Workflow
 from app.workflows.offers.command_names import own_commands
 from app.workflows.task import TASK_COMMANDS

@@ -11,8 +11,8 @@ from app.config.settings import FORMATS
 from app.discord.text import shorten
 from app.service.job_settings import command_slots
 from app.service.slot_values import format_value
-from app.service.task_requests import NOT_SLOTS, OPTIONS
-from app.texts import commands as texts
+from app.service.tasks.planner import NOT_SLOTS, OPTIONS
+from app.texts.discord import commands as texts
 from app.workflows.binding.batch import MOST
 from app.workflows.load import Workflow
 from app.workflows.manifest.slots import MOST_OPTIONS

@@ -8,7 +8,7 @@ from app.discord.ui.forms import ChoiceField, Field, FileField, Form, SwitchFiel
 from app.discord.ui.modals import RESULT
 from app.discord.ui.slot_fields import Offered, choices_of
 from app.service.page_actions import FieldKind, PageField
-from app.texts.forms import AUTOMATIC
+from app.texts.discord.forms import AUTOMATIC
 from app.workflows.load import Workflow
 from app.workflows.model import Kind, Slot
 

@@ -36,23 +36,23 @@ from app.events import Failed, Finished, JobId, Lost, ServerName
 from app.ports import Json
 from app.reasons import Reason
 from app.reasons.limits import LimitReason
-from app.service.follow_ups import FollowUpAction
 from app.service.job_settings import command_line, needs_files, settings_of
-from app.service.notifications import Way
+from app.service.jobs.follow_ups import FollowUpAction
 from app.service.page_access import LINK_MINUTES
+from app.service.people.notifications import Way
 from app.service.server_monitor import ServerStatus
 from app.service.slot_values import format_value
 from app.service.statistics import Accuracy
-from app.texts import job_message as job_texts
-from app.texts import moderation, notifications
-from app.texts import pages as texts
-from app.texts.answers import you_wrote
-from app.texts.job_message import EDIT_PROMPT, SETTINGS
-from app.texts.power import hours_text, power_text
+from app.texts.discord import job_message as job_texts
+from app.texts.discord import moderation, notifications
+from app.texts.discord import pages as texts
+from app.texts.discord.answers import you_wrote
+from app.texts.discord.job_message import EDIT_PROMPT, SETTINGS
+from app.texts.discord.power import hours_text, power_text
+from app.texts.discord.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED
 from app.texts.statistics import accuracy_text
-from app.texts.usage import NO_LIMITS, USAGE, spending_line, usage_lines, weight_line
 from app.workflows.load import Workflow
 from app.workflows.variations.derive import STRENGTHS, Change
 

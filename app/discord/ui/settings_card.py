@@ -44,8 +44,8 @@ from app.ports import Json
 from app.service.reasons import OneChoiceOnly
 from app.service.requests import AttachedFile
 from app.service.values import preset
-from app.texts import settings_card as texts
-from app.texts.forms import SEED_DESCRIPTION
+from app.texts.discord import settings_card as texts
+from app.texts.discord.forms import SEED_DESCRIPTION
 from app.texts.model_names import model_name
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Kind, Slot, WorkflowError

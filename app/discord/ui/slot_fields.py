@@ -24,7 +24,7 @@ from app.discord.ui.forms import (
 from app.ports import Json
 from app.service.slot_values import current_value, format_value
 from app.service.values import LONGEST_TEXT
-from app.texts import forms as texts
+from app.texts.discord import forms as texts
 from app.texts.model_names import model_name
 from app.workflows.load import Workflow
 from app.workflows.model import UPLOADED, Slot

@@ -17,8 +17,8 @@ from app.http.page.rendering import render
 from app.http.page.searching import Search
 from app.http.page.tiles import tile_views
 from app.service.page_actions import PageActions
+from app.service.people.viewer import Viewer
 from app.service.reasons import JobRemoved
-from app.service.viewer import Viewer
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 

@@ -21,11 +21,11 @@ from app.http.page.context import PageContext
 from app.http.page.guard import for_viewers, parts_of
 from app.ports import RunSync
 from app.retention.files import THUMBNAIL
-from app.service.gallery import Gallery
-from app.service.job_factory import INPUTS
 from app.service.job_settings import changed_picture
+from app.service.jobs.job_factory import INPUTS
+from app.service.people.viewer import Viewer
 from app.service.reasons import ResultNotKept
-from app.service.viewer import Viewer
+from app.service.results.gallery import Gallery
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
 

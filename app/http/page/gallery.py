@@ -17,8 +17,8 @@ from app.http.page.people import names_of_guilds, names_of_people
 from app.http.page.rendering import render
 from app.http.page.searching import Refused, Search, key_of, query_of, read_search
 from app.http.page.tiles import name_of, tile_views, title_of
-from app.service.gallery import GalleryPage
-from app.service.viewer import Viewer
+from app.service.people.viewer import Viewer
+from app.service.results.gallery import GalleryPage
 from app.texts import page as texts
 from app.texts.model_names import model_name
 

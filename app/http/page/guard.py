@@ -15,8 +15,8 @@ from app.http.page.context import visit_of
 from app.http.page.forms import comes_from_here
 from app.http.page.parts import PageParts
 from app.http.page.rendering import render_problem
+from app.service.people.viewer import Viewer
 from app.service.reasons import JobRemoved, ResultNotKept
-from app.service.viewer import Viewer
 from app.texts import page as texts
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError

@@ -10,6 +10,7 @@ from app.http.page.actions import ActionsPart
 from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
 from app.http.page.discord_login import DiscordLogin
+from app.http.page.ended_sessions import FILE, EndedSessions
 from app.http.page.files import Files
 from app.http.page.gallery import GalleryPart
 from app.http.page.key import read_key
@@ -50,15 +51,21 @@ class OpenPage(Struct, frozen=True):
     access: Access
 
 
-def open_page(config: Config, sources: Sources) -> OpenPage:
-    """Make the page, with the key in the data folder. Reads files. Raises `OSError`."""
+def open_page(config: Config, sources: Sources, *, everything: bool = False) -> OpenPage:
+    """Make the page, with the key in the data folder. Reads files. Raises `OSError`.
+
+    With `everything`, nobody logs in, and everybody sees everything.
+    """
     address, signer = address_of(config.page, config.http), Signer(read_key(config.data))
+    ended = EndedSessions(config.data / FILE)
+    ended.read()
     context = PageContext(
         address=address,
         signer=signer,
-        sessions=Sessions(signer, address),
+        sessions=Sessions(signer, address, ended=ended),
         static=StaticFiles(address.base),
         sources=sources,
+        everything=everything,
     )
     links = LoginLinks(signer, address.url)
     discord = None

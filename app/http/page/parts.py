@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from app.events import ServerName
-from app.service.gallery import Gallery
-from app.service.live_queue import LiveQueue
-from app.service.names import Names
 from app.service.page_actions import PageActions
 from app.service.page_frontend import no_link, no_workflows
+from app.service.people.names import Names
+from app.service.queue.live_queue import LiveQueue
+from app.service.results.gallery import Gallery
 from app.workflows.load import Workflow
 
 

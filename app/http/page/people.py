@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 
 from app.entry_points import run_request
-from app.service.names import Names
+from app.service.people.names import Names
 
 PATIENCE = 1.5
 """Seconds that a page waits for names; those that are not known by then are missing on it."""

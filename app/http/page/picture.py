@@ -26,14 +26,14 @@ from app.http.page.rendering import render
 from app.http.page.searching import Refused, Search, query_of, read_search
 from app.http.page.tiles import TileView, name_of, tile_views
 from app.ports import RunSync
-from app.service.gallery import Tile
 from app.service.job_settings import Setting, command_line, needs_files, settings_of
 from app.service.page_actions import NO, YES, PageAction, PageField
+from app.service.people.viewer import Viewer
 from app.service.result_files import ResultFile, look_at
-from app.service.viewer import Viewer
+from app.service.results.gallery import Tile
 from app.texts import page as texts
-from app.texts.job_message import size as size_text
-from app.texts.job_message import took
+from app.texts.discord.job_message import size as size_text
+from app.texts.discord.job_message import took
 from app.texts.model_names import model_name
 from app.texts.reasons.text import reason_text
 from app.texts.server_names import UNNAMED

@@ -20,11 +20,11 @@ from app.http.page.event_stream import HEARTBEAT, EventStream, Write, event
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
 from app.http.page.rendering import environment, render
-from app.service.live_queue import LiveQueue
-from app.service.queue_rows import QueueRow, RowProgress
-from app.service.queue_stream import Changes
+from app.service.people.viewer import Viewer
+from app.service.queue.live_queue import LiveQueue
+from app.service.queue.rows import QueueRow, RowProgress
+from app.service.queue.stream import Changes
 from app.service.reasons import JobRemoved
-from app.service.viewer import Viewer
 from app.texts import page as texts
 from app.workflows.model import WorkflowError
 
@@ -163,9 +163,12 @@ class QueuePage:
 
     async def _preview(self, request: Request, viewer: Viewer) -> Response:
         signed = self._context.signer.read(PURPOSE, request.path_params["token"])
-        if signed is None or signed.person != viewer.person:
-            raise WorkflowError(JobRemoved())
-        preview = await self._live.preview(viewer, request.path_params["key"])
+        preview = None
+        if signed is not None and signed.person == viewer.person:
+            preview = await self._live.preview(viewer, request.path_params["key"])
+        if preview is None:
+            # The job has ended meanwhile, as a rule. Nobody reads a page instead of a picture.
+            return Response(status_code=404)
         # The address has the version of the preview, so the browser need not ask again.
         headers = {"Cache-Control": "private, max-age=60, immutable"}
         return Response(preview.image, headers=headers, media_type=preview.media_type)
@@ -198,6 +201,7 @@ class QueuePage:
             percent=round(100 * progress.fraction),
             step=texts.queue_step(progress),
             preview=preview,
+            about=texts.queue_about(row),
             why=texts.queue_why(row),
             when=when,
             cancels=self._cancels,

@@ -1,4 +1,4 @@
-"""Sessions: who is logged in, in a signed cookie. Nothing is kept of them here but those that were ended.
+"""Sessions: who is logged in, in a signed cookie. Nothing is kept of them but which were ended.
 
 A session has an id of its own, which is new after each login, so that nobody can make others use one that he knows.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from app.http.page.addresses import PageAddress
+from app.http.page.ended_sessions import EndedSessions
 from app.http.page.signing import Signer
 
 DAY = 86_400.0
@@ -25,9 +25,6 @@ LONGEST = 90 * DAY
 
 RENEWED_AFTER = DAY
 """Seconds after which a session that is used gets a new cookie."""
-
-MOST_ENDED = 10_000
-"""Sessions that were ended and are remembered."""
 
 SESSION, CSRF = "session", "csrf"
 
@@ -47,8 +44,15 @@ class Session(Struct, frozen=True):
 class Sessions:
     """Makes, reads and ends sessions. `clock` returns the seconds since 1970."""
 
-    def __init__(self, signer: Signer, address: PageAddress, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        address: PageAddress,
+        clock: Callable[[], float] = time.time,
+        ended: EndedSessions | None = None,
+    ) -> None:
         self._signer = signer
+        self._ended = ended if ended is not None else EndedSessions()
         self._clock = clock
         self._path = address.base or "/"
         self._is_encrypted = address.is_encrypted
@@ -56,7 +60,6 @@ class Sessions:
         prefix = "" if not address.is_encrypted else "__Secure-" if address.base else "__Host-"
         self.cookie = f"{prefix}atelier"
         """The name of the cookie."""
-        self._ended: OrderedDict[str, None] = OrderedDict()
 
     def begin(self, person: str = "", name: str = "") -> Session:
         """A new session."""
@@ -64,9 +67,9 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """Make a session worthless, also for somebody who has copied its cookie."""
-        self._ended[session.id] = None
-        while len(self._ended) > MOST_ENDED:
-            self._ended.popitem(last=False)
+        # Where nobody is logged in, a copy is worth nothing anyway.
+        if session.person:
+            self._ended.add(session.id, self._clock() + LIFE)
 
     def read(self, cookies: str) -> tuple[Session | None, bool]:
         """The session in the Cookie header of a request, None if there is no valid one; and whether to renew it."""

@@ -12,9 +12,9 @@ from app.http.page.parts import PageParts
 from app.http.page.people import names_of_people
 from app.http.page.ratios import ratio_class
 from app.http.page.searching import Search
-from app.service.gallery import Tile
-from app.service.result_kinds import kind_of
-from app.service.viewer import Viewer
+from app.service.people.viewer import Viewer
+from app.service.results.gallery import Tile
+from app.service.results.kinds import kind_of
 from app.texts import page as texts
 from app.texts.wording import shortened
 from app.workflows.load import Workflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from app.reasons.limits import BudgetReached, JobsReached, LimitReason, NoRoomForResults, Payer, SecondsReached, Whom
-from app.texts.alerts import duration_text
+from app.texts.wording import duration_text
 
 
 def limit_reason_text(reason: LimitReason) -> str:

@@ -6,8 +6,7 @@ from math import isfinite
 from typing import assert_never
 
 from app.service import reasons
-from app.texts.alerts import duration_text
-from app.texts.wording import ended, listed, path_text, quoted, shortened, suggest
+from app.texts.wording import duration_text, ended, listed, path_text, quoted, shortened, suggest
 
 
 def service_text(reason: reasons.ServiceReason) -> str:

@@ -11,9 +11,12 @@ from statistics import median
 import anyio
 import httpx
 import pytest
+from anyio.abc import SocketAttribute
 
 from app.cli.demo.command import PEOPLE
+from app.cli.demo.page import check_port
 from app.cli.demo.server import DemoServer
+from app.config.toml_table import ConfigError
 from tests.cli.test_parser import BACKENDS, ENOUGH, atelier, started
 
 PICTURES = sum(len(prompts) for prompts in PEOPLE.values())
@@ -124,6 +127,33 @@ def test_a_signal_in_the_middle_of_the_demo_leaves_no_traceback(
         out, err = process.communicate(timeout=ENOUGH)
     assert (process.returncode, err) == (130 if signum == signal.SIGINT else 143, "")
     assert "Nothing lost" not in out, "what was cut short proves nothing"
+
+
+@pytest.mark.parametrize(("backend", "signum"), [("trio", signal.SIGINT), ("asyncio", signal.SIGTERM)])
+def test_the_page_shows_what_was_drawn_until_a_signal(backend: str, signum: signal.Signals, tmp_path: Path) -> None:
+    with started("demo", "--page", "--out", str(tmp_path), "--backend", backend) as process:
+        assert process.stdout is not None
+        while not (line := process.stdout.readline()).startswith("page on "):
+            assert line, "it ended before the page was served"
+        address = line.removeprefix("page on ").strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+        page = httpx.get(address)
+        assert page.status_code == 200
+        assert page.text.count("/jobs/") >= PICTURES, "a link to each picture"
+        assert "Log in" not in page.text
+        found = httpx.get(address, params={"text": "kite"}).text
+        assert 0 < found.count("/jobs/") < page.text.count("/jobs/")
+        process.send_signal(signum)
+        _, err = process.communicate(timeout=ENOUGH)
+    assert (process.returncode, err) == (130 if signum == signal.SIGINT else 143, "")
+
+
+async def test_a_port_that_is_taken_is_one_sentence_before_anything_is_drawn() -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(SocketAttribute.local_port)
+        with pytest.raises(ConfigError, match=f"cannot be served at port {port} .*choose another one"):
+            await check_port(port)
+    await check_port(port)
 
 
 async def test_a_server_that_is_killed_refuses_connections_and_comes_back_at_its_port_with_nothing(

@@ -10,7 +10,7 @@ from app.ports import Json
 
 
 class NoPreferences:
-    """See `app.service.notifications.Preferences`: nobody has chosen anything, and nobody does."""
+    """See `app.service.people.notifications.Preferences`: nobody has chosen anything, and nobody does."""
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
         await anyio.lowlevel.checkpoint()

@@ -21,7 +21,7 @@ from app.discord.ui.job_view import JobView
 from app.events import Cancelled, Failed, Finished, JobId, Lost, ServerName, TerminalUpdate
 from app.reasons.files import PostingNote
 from app.reasons.jobs import ForgottenByServer, StoppedOnServer
-from app.service.notifications import SAVED_AS, Notifications
+from app.service.people.notifications import SAVED_AS, Notifications
 from tests.conftest import virtual
 from tests.discord.messages.no_preferences import NoPreferences
 

@@ -29,13 +29,13 @@ from app.discord.ui.job_view import JobView
 from app.events import AnyUpdate, Cancelled, Edited, Finished, JobId, Previewed, Progressed, Queued, ServerName
 from app.ports import ConnectionLost, NoPlace
 from app.reasons.files import PostingNote
-from app.service.notifications import Notifications
-from app.texts.answers import FAREWELL
+from app.service.people.notifications import Notifications
+from app.texts.discord.answers import FAREWELL
 from tests.conftest import virtual
 from tests.discord.messages.no_preferences import NoPreferences
 
 if TYPE_CHECKING:
-    from app.service.catalog import Catalog
+    from app.service.offers.catalog import Catalog
 
 JOB = JobId("0b7a3f0e-7c1d-4a53-9d0c-3d6f0a1b2c3d")
 DONE = Finished(ServerName("studio"), ("a.png",), job=JOB)

@@ -11,8 +11,8 @@ from app.discord.ui.help_page import EXAMPLE, Commands, Help
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.models_page import UsableWorkflow, models
 from app.discord.ui.options import Command, commands
-from app.texts.commands import BUILT_IN, MODERATOR
-from app.texts.help import EXAMPLES
+from app.texts.discord.commands import BUILT_IN, MODERATOR
+from app.texts.discord.help import EXAMPLES
 from app.workflows.load import load
 from tests.discord.flows import FOLDER
 from tests.discord.ui.test_lists import HOSTILE, buttons_of, check, text_of

@@ -45,8 +45,8 @@ from app.events import (
 )
 from app.media_worker.mark import PACKET
 from app.reasons.jobs import NodeFailed, OutOfMemory, ServersOffline
-from app.service.follow_ups import FollowUpAction
-from app.texts.job_message import OUTSIDE, SHORTENED, took
+from app.service.jobs.follow_ups import FollowUpAction
+from app.texts.discord.job_message import OUTSIDE, SHORTENED, took
 from app.workflows.load import Workflow
 from app.workflows.variations.derive import CHANGES, Change
 from tests.discord.flows import TXT2IMG, slot, workflow

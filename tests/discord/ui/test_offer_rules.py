@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.discord.ui.offer_rules import MOST_COMMANDS, MOST_WORKFLOW_COMMANDS, warnings, with_commands
 from app.discord.ui.options import commands
-from app.texts.commands import BUILT_IN, MODERATOR
+from app.texts.discord.commands import BUILT_IN, MODERATOR
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 

@@ -20,10 +20,10 @@ from app.http.page.picture import PicturePart
 from app.http.page.rate_limits import RateLimits
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.retention.files import thumbnail_path
-from app.service.gallery import Gallery
-from app.service.names import Names
 from app.service.page_actions import PageActions
-from app.service.visibility import Place
+from app.service.people.names import Names
+from app.service.people.visibility import Place
+from app.service.results.gallery import Gallery
 from app.workflows.load import Workflow
 from tests.conftest import inline
 from tests.http.page.site import ADA, BASE, ORIGIN, Site

@@ -31,9 +31,9 @@ from app.http.page.sessions import Session, Sessions
 from app.http.page.signing import Signer
 from app.http.page.static_files import FOLDER, StaticFiles
 from app.http.sources import Sources
-from app.service.gallery import Gallery
+from app.service.people.viewer import Viewer
 from app.service.reasons import JobRemoved
-from app.service.viewer import Viewer
+from app.service.results.gallery import Gallery
 from app.workflows.model import WorkflowError
 
 ORIGIN = "https://example.org"

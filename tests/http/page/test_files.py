@@ -12,7 +12,7 @@ import pytest
 
 from app.core.jobs.job import Variation
 from app.http.page.files import FILE, LIFE, MARGIN, OTHER, POLICY, STEP, FileAddresses, file_name
-from app.service.viewer import Viewer
+from app.service.people.viewer import Viewer
 from tests.http.page.exhibition import Exhibition, exhibition
 from tests.http.page.site import ADA, GRACE, Browser
 

@@ -25,11 +25,11 @@ from app.http.page.queue import BEAT, CHECKED, PREVIEW_LIFE, QueuePage
 from app.http.page.rate_limits import RateLimits
 from app.http.page.sessions import Session
 from app.reasons.jobs import NoRoom
-from app.service.gallery import Gallery
-from app.service.live_queue import MOST_OF_ONE, MOST_STREAMS
 from app.service.page_actions import PageActions
-from app.service.queue_rows import QueueRow, RowProgress
+from app.service.queue.live_queue import MOST_OF_ONE, MOST_STREAMS
+from app.service.queue.rows import QueueRow, RowProgress
 from app.service.reasons import NotYours
+from app.service.results.gallery import Gallery
 from app.texts import page as texts
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError

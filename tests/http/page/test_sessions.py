@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from app.http.page.sessions import DAY, LIFE, LONGEST, MOST_ENDED, Session
-from tests.http.page.site import ADA, BASE, GRACE, ORIGIN, Site
+import pytest
+from structlog.testing import capture_logs
+
+from app.http.page.ended_sessions import FILE, MOST, EndedSessions
+from app.http.page.sessions import DAY, LIFE, LONGEST, Session
+from tests.http.page.site import ADA, BASE, GRACE, ORIGIN, Clock, Site
 
 
 def cookie(site: Site, session: Session) -> str:
@@ -42,15 +46,44 @@ def test_after_some_months_everybody_logs_in_again() -> None:
     assert site.sessions.read(cookie(site, session)) == (None, False)
 
 
-def test_a_session_that_was_ended_is_worth_nothing_and_not_all_are_remembered() -> None:
+def test_a_session_that_was_ended_is_worth_nothing() -> None:
     site = Site()
     session, other = site.sessions.begin(ADA), site.sessions.begin(ADA)
     site.sessions.end(session)
     assert site.sessions.read(cookie(site, session)) == (None, False)
     assert site.sessions.read(cookie(site, other)) == (other, False)
-    for _ in range(MOST_ENDED):
-        site.sessions.end(site.sessions.begin(GRACE))
-    assert site.sessions.read(cookie(site, session))[0] == session
+
+
+def test_what_was_ended_stays_so_after_a_restart_until_it_would_be_over(tmp_path: Path) -> None:
+    clock, path = Clock(), tmp_path / FILE
+    ended = EndedSessions(path, clock)
+    ended.read()
+    ended.add("a", clock.now + 100)
+    ended.add("b", clock.now + 200)
+    assert path.stat().st_mode & 0o777 == 0o600
+    with path.open("a") as file:
+        file.write("what is this\nx 99999999999999999999\nc 1")
+    clock.now += 150
+    again = EndedSessions(path, clock)
+    again.read()
+    assert [name in again for name in ("a", "b", "c", "x", "what")] == [False, True, False, False, False]
+    assert path.read_text() == f"b {clock.now + 50:.0f}\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_disk_that_is_full_does_not_keep_anybody_from_logging_out(tmp_path: Path) -> None:
+    ended = EndedSessions(tmp_path / "nowhere" / FILE, Clock())
+    with capture_logs() as lines:
+        ended.add("a", 1.0)
+    assert "a" in ended
+    assert [line["event"] for line in lines] == ["a session that was ended is forgotten when the bot restarts"]
+
+
+def test_not_all_that_were_ended_are_remembered() -> None:
+    ended = EndedSessions(None, Clock())
+    for number in range(MOST + 1):
+        ended.add(str(number), 1.0)
+    assert [str(number) in ended for number in (0, 1, MOST)] == [False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ MOST_AT_ONCE = 4
 
 
 class DiscordNames:
-    """See `app.service.names.Names`. A name is at most `CURRENT` old, and older only while Discord does not answer.
+    """See `app.service.people.names.Names`.
 
-    Requests to Discord run in `tasks`. `clock` returns seconds.
+    A name is at most `CURRENT` old, and older only while Discord does not answer. Requests to Discord run in `tasks`.
+    `clock` returns seconds.
     """
 
     def __init__(self, tasks: TaskGroup, sender: RestSender, clock: Callable[[], float] = anyio.current_time) -> None:
@@ -43,15 +44,15 @@ class DiscordNames:
         self._channels = Remembered(tasks, self._read_channel, clock, CURRENT)
 
     async def person(self, person: str, guild: str = "") -> str:
-        """See `app.service.names.Names`."""
+        """See `app.service.people.names.Names`."""
         return await _name(self._people, (guild, person), guild or person, person)
 
     async def guild(self, guild: str) -> str:
-        """See `app.service.names.Names`."""
+        """See `app.service.people.names.Names`."""
         return await _name(self._guilds, guild, guild)
 
     async def channel(self, channel: str) -> str:
-        """See `app.service.names.Names`."""
+        """See `app.service.people.names.Names`."""
         return await _name(self._channels, channel, channel)
 
     async def _read_person(self, guild_and_person: tuple[str, str]) -> str:

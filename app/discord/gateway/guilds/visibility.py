@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from app.discord.gateway.guilds.remembered import Remembered
 from app.discord.messages.ports import SendError
-from app.service.standing import Standing
-from app.service.visibility import Place
+from app.service.people.standing import Standing
+from app.service.people.visibility import Place
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class _Access(Struct, frozen=True):
 
 
 class GuildVisibility:
-    """See `app.service.visibility.Visibility` and `app.service.standing.Standings`.
+    """See `app.service.people.visibility.Visibility` and `app.service.people.standing.Standings`.
 
     Its answers are at most `remembered.CURRENT` old. What cannot be found out counts as hidden.
     Requests to Discord run in `tasks`. `bot` is the bot's own id as a person. `clock` returns seconds, `now` those
@@ -145,7 +145,7 @@ class GuildVisibility:
         self._thread_members = Remembered(tasks, reader.is_in_thread, clock)
 
     async def may_see(self, person: str, place: Place) -> bool:
-        """See `app.service.visibility.Visibility`."""
+        """See `app.service.people.visibility.Visibility`."""
         if not person or not place.guild:
             return bool(person) and person == place.person
 
@@ -156,7 +156,10 @@ class GuildVisibility:
         return await self._within_patience(ask, place) or False
 
     async def standing(self, person: str, place: Place) -> Standing | None:
-        """See `app.service.standing.Standings`. Whether direct messages arrive is not known before one is sent."""
+        """See `app.service.people.standing.Standings`.
+
+        Whether direct messages arrive is not known before one is sent.
+        """
         if not person or not place.guild:
             own = bool(person) and person == place.person
             return Standing(sees=own, writes=own, bot_posts=own)

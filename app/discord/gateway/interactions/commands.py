@@ -15,7 +15,7 @@ from app.discord.ui.menus import menu_name
 from app.discord.ui.options import MOST_CHOICES, Command, Option
 from app.discord.ui.pages import LONGEST_BAN_REASON
 from app.entry_points import run_request
-from app.texts.commands import (
+from app.texts.discord.commands import (
     BAN_DAYS,
     BAN_REASON,
     BAN_WHO,

@@ -42,11 +42,11 @@ from app.discord.ui.submission import Submission
 from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
 from app.events import JobId
 from app.ports import Json
-from app.service.follow_ups import find_follow_up
+from app.service.jobs.follow_ups import find_follow_up
 from app.service.requests import AttachedFile, CreateJob, Person
-from app.service.task_requests import TaskPlanner, TaskRequest
+from app.service.tasks.planner import TaskPlanner, TaskRequest
 from app.service.values import check_values, kind_of, missing_slots, preset
-from app.texts import answers
+from app.texts.discord import answers
 from app.texts.reasons.files import NAMES
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow

@@ -18,7 +18,7 @@ from app.discord.gateway.rest.component_builders import build
 from app.discord.messages.ports import Away, Expired, Gone, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request
-from app.texts.answers import COMMAND_OUT_OF_DATE
+from app.texts.discord.answers import COMMAND_OUT_OF_DATE
 
 logger = structlog.stdlib.get_logger(__name__)
 

@@ -11,6 +11,9 @@
   let source = null;
   let retry = 0;
 
+  // The hint keeps its place, so that nothing moves.
+  const showReload = (wanted) => reload.classList.toggle("is-needless", !wanted);
+
   const rowOf = (key) => list.querySelector(`[data-key="${CSS.escape(key)}"]`);
 
   const made = (html) => {
@@ -101,17 +104,17 @@
     source?.close();
     source = null;
     clearTimeout(retry);
-    reload.hidden = false;
+    showReload(true);
   };
 
   const open = () => {
     if (source || document.hidden) return;
     source = new EventSource(words.events);
-    source.addEventListener("open", () => { reload.hidden = true; });
+    source.addEventListener("open", () => showReload(false));
     source.addEventListener("queue", receive);
     source.addEventListener("over", close);
     source.addEventListener("error", () => {
-      reload.hidden = false;
+      showReload(true);
       // The browser connects again by itself unless it was refused.
       if (source?.readyState !== EventSource.CLOSED) return;
       close();

@@ -31,8 +31,8 @@ from app.discord.gateway.guilds.visibility import (
 )
 from app.discord.gateway.rest.client import RestSender
 from app.discord.messages.ports import Away
-from app.service.standing import Standing
-from app.service.visibility import OwnOnly, Place, may_read
+from app.service.people.standing import Standing
+from app.service.people.visibility import OwnOnly, Place, may_read
 from tests.discord.fake import FakeDiscord
 from tests.discord.fake import world as world_of
 from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Channel, Person

@@ -18,8 +18,8 @@ from app.discord.gateway.guilds.visibility import ChannelFacts, GuildFacts, Guil
 from app.events import Failed, Finished, JobId, ServerName
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.retention.files import thumbnail_path
-from app.service.gallery import Gallery
-from app.service.viewer import Viewer
+from app.service.people.viewer import Viewer
+from app.service.results.gallery import Gallery
 from app.workflows.model import WorkflowError
 from tests.conftest import inline, virtual
 from tests.discord.gateway.guilds.test_visibility import GUILD, PEOPLE, PLACES, World, change, random_world, truth

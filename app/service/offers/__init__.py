@@ -1,0 +1,1 @@
+"""Which workflows are offered, on which servers, with which choices."""

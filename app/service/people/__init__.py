@@ -1,0 +1,1 @@
+"""What a person may do, see and ask for, and what they want."""

@@ -1,0 +1,1 @@
+"""What runs and waits, for everybody who watches it on the page."""

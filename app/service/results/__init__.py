@@ -1,0 +1,1 @@
+"""Results as the page lists them, and their thumbnails."""

@@ -1,0 +1,1 @@
+"""Requests for a task: which model, which workflow, and which values they mean."""

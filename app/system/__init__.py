@@ -1,0 +1,1 @@
+"""What the process shares with the system it runs on: signals, streams, logs, and the service manager."""
