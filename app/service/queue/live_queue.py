@@ -32,7 +32,7 @@ MOST_STREAMS, MOST_OF_ONE = 1000, 4
 """Open pages in all, and of one person."""
 
 PAUSE, PAUSE_PER_STREAM = 0.25, 0.015
-"""Seconds between two rounds, and what each open page adds: with 200 of them, each gets a message every three seconds."""
+"""Seconds between two rounds, and what each open page adds: each of 200 gets a message every three seconds."""
 
 PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.03
 """The same between two previews of a job, because each page loads each one."""
