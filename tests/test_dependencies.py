@@ -52,10 +52,9 @@ PARTS = {
             *("slot_values", "statistics", "values"),
         },
         {"people"},
-        {"offers", "page_frontend", "queue", "tasks"},
+        {"offers", "queue", "tasks"},
         {"jobs"},
-        {"results"},
-        {"result_files"},
+        {"page_frontend", "results"},
     ],
     "texts": [
         {"health", "model_names", "server_names", "statistics", "wording"},
