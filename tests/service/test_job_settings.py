@@ -29,6 +29,10 @@ def request(workflow: str, **values: object) -> JobRequest:
     return JobRequest(job=JobId("a"), workflow=workflow, graph={}, folder="/results", values=values, seed=7)  # pyright: ignore[reportArgumentType]
 
 
+def changed(request: JobRequest, workflow: Workflow | None) -> str:
+    return changed_picture(request.variation, request.values, workflow)
+
+
 def test_settings_are_those_that_were_chosen_and_those_of_the_workflow(txt2img: Workflow) -> None:
     asked = replace(request("txt2img", prompt="a fox", steps=30), variation=Variation("strong", "/results/b.png"))
     settings = {setting.title: setting.value for setting in settings_of(Job(request=asked), txt2img)}
@@ -56,10 +60,10 @@ def test_the_picture_that_was_changed_is_that_of_the_variation_or_of_the_prompt(
     txt2img: Workflow, kontext: Workflow
 ) -> None:
     plain = request("txt2img", prompt="a fox")
-    assert changed_picture(plain, txt2img) == ""
-    assert changed_picture(replace(plain, variation=Variation("strong", "/results/b.png")), None) == "/results/b.png"
-    assert changed_picture(request("kontext", prompt="add a hat", image="/inputs/a.png"), kontext) == "/inputs/a.png"
-    assert changed_picture(request("kontext", prompt="add a hat", image="/inputs/a.png"), None) == ""
+    assert changed(plain, txt2img) == ""
+    assert changed(replace(plain, variation=Variation("strong", "/results/b.png")), None) == "/results/b.png"
+    assert changed(request("kontext", prompt="add a hat", image="/inputs/a.png"), kontext) == "/inputs/a.png"
+    assert changed(request("kontext", prompt="add a hat", image="/inputs/a.png"), None) == ""
 
 
 def test_of_a_workflow_that_is_gone_files_are_named_without_the_folders_of_the_bot() -> None:
