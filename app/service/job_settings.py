@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -35,7 +36,11 @@ def settings_of(job: Job, workflow: Workflow | None) -> list[Setting]:
 def _values(request: JobRequest, workflow: Workflow | None, chosen: Sequence[ChosenModel]) -> Iterator[Setting]:
     """The values of the slots; `chosen` is what the server chose."""
     if workflow is None:
-        yield from (Setting(name, str(value)) for name, value in request.values.items() if name != "prompt")
+        files = {upload.path: PurePath(upload.path).name for upload in request.uploads}
+        for name, value in request.values.items():
+            if name != "prompt":
+                # Where a file is on the bot's disk is nobody's business.
+                yield Setting(name, files.get(str(value), str(value)))
         return
     servers = {(model.node, model.input): model.value for model in chosen}
     for slot in workflow.slots:
