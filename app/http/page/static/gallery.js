@@ -15,7 +15,9 @@
     const older = document.getElementById("older");
     if (!older) return false;
     const answer = await fetch(older.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok) return false;
+    // Somebody who is logged out meanwhile is led to the login.
+    if (answer.redirected) location.assign(older.href);
+    if (!answer.ok || answer.redirected) return false;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     const added = [...next.querySelectorAll(".grid > .tile")];
     grid.append(...added.map((tile) => document.adoptNode(tile)));
@@ -131,6 +133,8 @@
     const ask = async () => {
       try {
         const answer = await fetch(state.dataset.state, { headers: { "HX-Request": "true" } });
+        // Logged out, or the job was deleted: the page says so.
+        if (answer.status === 401 || answer.status === 404) return location.reload();
         if (answer.ok) {
           const text = await answer.text();
           const news = new DOMParser().parseFromString(text, "text/html").body;
