@@ -13,7 +13,7 @@ check:
     uv run --dev basedpyright
     uv run --dev pytest
 
-# the fast tests of every package, in a little more than a minute
+# the fast tests of every package, in less than a minute
 test *ARGS:
     @# Keep what is compiled, whatever the environment says: to rewrite all assertions takes as long as to run the tests.
     PYTHONDONTWRITEBYTECODE= uv run --dev pytest -m "not slow" {{ARGS}}

@@ -125,6 +125,7 @@ async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAcce
 
         opened = await to_thread.run_sync(open_page, config, sources)
         page, access = opened.page, opened.access
+        logger.info("the page is served", address=access.address)
     async with open_server(http, sources, started=time.time(), page=page):
         yield access
 

@@ -47,11 +47,14 @@ PARTS = {
         {"reconciler"},
     ],
     "service": [
-        {"page_access", "page_actions", "reasons", "requests", "server_monitor", "statistics", "values"},
+        {
+            *("job_settings", "page_access", "page_actions", "reasons", "requests", "server_monitor"),
+            *("slot_values", "statistics", "values"),
+        },
         {"people"},
         {"offers", "queue", "tasks"},
         {"jobs"},
-        {"results"},
+        {"page_frontend", "results"},
     ],
     "texts": [
         {"health", "model_names", "server_names", "statistics", "wording"},

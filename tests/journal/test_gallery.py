@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from app.core.gallery import Audience, GalleryQuery, Unmade, model_of
 from app.core.jobs.job import Batch, FirstChoice, Job, JobRequest, State
 from app.events import Cancelled, ChosenModel, Failed, Finished, JobId, NodeId, ServerName
+from app.journal.errors import translate
 from app.journal.gallery_tables import MOST_WORDS, search_of
 from app.journal.sqlite import open_journal
 from app.journal.store import Store, open_store
@@ -350,6 +351,12 @@ def test_giving_back_ends_although_prompts_are_added_meanwhile(store: Store) -> 
         steps += 1
         write(store, job(f"new {steps}"))
         assert steps < 50
+
+
+def test_a_python_whose_sqlite_cannot_search_is_one_sentence() -> None:
+    error = translate(Path("atelier.db"), sqlite3.OperationalError("no such module: fts5"))
+    sentence = "needs SQLite with FTS5, which this Python lacks: use the Python of python.org or uv."
+    assert str(error) == f"The journal atelier.db {sentence}"
 
 
 async def test_who_waits_for_an_entry_without_thumbnails_is_woken_by_a_result(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ from app.service.people.visibility import OwnOnly
 from app.service.queue.live_queue import no_spoiler
 from app.service.results.thumbnails import ThumbnailActor, Thumbnails
 from app.workflows.load import load
-from app.workflows.model import WorkflowError
+
+WORKFLOWS = ("txt2img", "img2img")
+"""What the demo draws with."""
 
 HOST = "127.0.0.1"
 """Nobody else reaches it, so nobody logs in."""
@@ -65,12 +67,14 @@ class DemoPage:
     async def served(self, services: Services, job_history: JobHistory) -> AsyncGenerator[str]:
         """Serve the page within the block; yields its address."""
         sources = Sources(work=services.work, configured=services.configured, draining=services.draining)
+        workflows = {name: load(included_workflows(), name) for name in WORKFLOWS}
         frontend = PageFrontend(
             visibility=OwnOnly(),
-            titles=_title,
+            titles=lambda name: workflows[name].title if name in workflows else name,
             server_names={name: str(name) for name in services.configured},
             is_spoiler=no_spoiler,
             mark=marked,
+            workflows=lambda: workflows,
         )
         opened = open_page(self._config, sources, everything=True)
         async with (
@@ -79,11 +83,3 @@ class DemoPage:
         ):
             await server.listening.wait()
             yield f"{server.address}/"
-
-
-def _title(workflow: str) -> str:
-    """What people call a workflow."""
-    try:
-        return load(included_workflows(), workflow).title or workflow
-    except WorkflowError:
-        return workflow

@@ -20,6 +20,7 @@ from app.core.jobs.job import Job
 from app.http.page.context import PageContext
 from app.http.page.guard import for_viewers, parts_of
 from app.ports import RunSync
+from app.retention.files import THUMBNAIL
 from app.service.job_settings import changed_picture
 from app.service.jobs.job_factory import INPUTS
 from app.service.people.viewer import Viewer
@@ -71,6 +72,9 @@ OTHER = "application/octet-stream"
 
 POLICY = "default-src 'none'; img-src 'self'; media-src 'self'; sandbox"
 """What a file may do if somebody opens its address itself."""
+
+SMALL = 128 * 1024
+"""Bytes. A thumbnail has about 12 kB, and is read at once: a page has 60 of them."""
 
 NAME = re.compile(r"\w[\w.-]{0,119}")
 """What a file may be called in an address: nothing that means something in a path."""
@@ -124,11 +128,14 @@ class Files:
         kind = "image/webp" if code == "t" else TYPES.get(path.suffix.lower(), OTHER)
         if code != "t" and PurePath(name).suffix.lower() != path.suffix.lower():
             raise HTTPException(404)
-        status = await self._run_sync(_status, path)
-        if status is None:
+        opened = await self._run_sync(_open, path)
+        if opened is None:
             raise WorkflowError(ResultNotKept())
+        status, content = opened
         rest = max(0, round(self._signer.left(signed) - MARGIN))
         headers = {"Cache-Control": f"private, max-age={rest}, immutable", "Content-Security-Policy": POLICY}
+        if content is not None:
+            return Response(content, headers=headers, media_type=kind)
         shown = kind != OTHER and "download" not in request.query_params
         return FileResponse(
             path,
@@ -164,7 +171,8 @@ async def _path(
 
 def before_of(job: Job, workflow: Workflow | None) -> Path | None:
     """The picture that a job changed, if it changed one and that is a file of ours; it may be deleted."""
-    picture, results = changed_picture(job.request, workflow), Path(job.request.folder)
+    request = job.request
+    picture, results = changed_picture(request.variation, request.values, workflow), Path(request.folder)
     path = Path(picture)
     is_ours = path.parent in {results, results.parent / INPUTS}
     return path if picture and is_ours and TYPES.get(path.suffix.lower(), OTHER).startswith("image/") else None
@@ -177,9 +185,13 @@ def file_name(prompt: str, job: str, number: int, suffix: str) -> str:
     return f"{words or 'result'}-{job[:8]}-{number}{suffix}"
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _open(path: Path) -> tuple[os.stat_result, bytes | None] | None:
+    """What is known of a file, and its content if it is small; None if there is no such file."""
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        small = path.suffix == THUMBNAIL and status.st_size <= SMALL
+        return status, path.read_bytes() if small else None
     except OSError:
         return None
-    return status if stat.S_ISREG(status.st_mode) else None

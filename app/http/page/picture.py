@@ -29,7 +29,7 @@ from app.ports import RunSync
 from app.service.job_settings import Setting, command_line, needs_files, settings_of
 from app.service.page_actions import NO, YES, PageAction, PageField
 from app.service.people.viewer import Viewer
-from app.service.result_files import ResultFile, look_at
+from app.service.results.files import ResultFile, look_at
 from app.service.results.gallery import Tile
 from app.texts import page as texts
 from app.texts.discord.job_message import size as size_text

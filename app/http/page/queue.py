@@ -48,7 +48,12 @@ MOST_KEPT = 2048
 
 
 class QueuePage:
-    """The routes of the queue."""
+    """The routes of the queue.
+
+    `/queue/events` sends two events: `queue`, with what `static/queue.js` changes, and `results`, with a list of jobs
+    whose results are here now. Other pages follow `/queue/events?only=results`. A page for which `over` is sent is not
+    kept up to date any more, because its person is logged out.
+    """
 
     def __init__(self, context: PageContext, clock: Callable[[], float] = time.time) -> None:
         self._context = context

@@ -32,16 +32,17 @@ MOST_STREAMS, MOST_OF_ONE = 1000, 4
 """Open pages in all, and of one person."""
 
 PAUSE, PAUSE_PER_STREAM = 0.25, 0.015
-"""Seconds between two rounds, and what each open page adds: with 200 of them, each gets a message every three seconds."""
+"""Seconds between two rounds, and what each open page adds: 200 of them get a message every three seconds."""
 
-PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.03
-"""The same between two previews of a job, because each page loads each one."""
+PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.04
+"""The same between two previews of a job. Each page loads each one, which costs as much as three messages."""
 
 LONGEST_PAUSE = 10.0
 """Seconds between two rounds or previews at most, however many pages are open."""
 
-SOON = 0.02
-"""Seconds between two rounds at least."""
+SOON, SOON_PER_STREAM = 0.02, 0.0025
+"""Seconds between two rounds at least, and what each open page adds after one with results: the first is told at once,
+and those that follow close behind it are told together."""
 
 GROUP, GROUP_PAUSE = 4, 0.001
 """Open pages that are told something at once, and seconds until the next ones are told of a result: nobody else's
@@ -178,10 +179,11 @@ class LiveQueue:
                 self._read()
                 self._ask_names(tasks)
                 newest, is_whole = (self._board.round, self._board.ended), True
+                has_results = newest[1] != shown[1]
                 if newest != shown:
-                    is_whole = await self._wake(updates, results=newest[1] != shown[1])
+                    is_whole = await self._wake(updates, results=has_results)
                     shown = newest if is_whole else shown
-                await anyio.sleep(SOON)
+                await anyio.sleep(self._pause(SOON, SOON_PER_STREAM) if has_results else SOON)
                 if is_whole:
                     with anyio.CancelScope(deadline=next_at):
                         await updates.milestone()
@@ -204,7 +206,7 @@ class LiveQueue:
     async def _wake(self, updates: Updates, *, results: bool) -> bool:
         """Have the open pages look what is new for them: soon if there are `results`, else spread over the round.
 
-        Returns False if there was a result meanwhile: then it is time for another round, first with those left out.
+        Returns False if it was left off because of a result: in the next round, those left out are first.
         """
         streams = [stream for stream in self._streams if stream.rows or results]
         spread = GROUP_PAUSE
@@ -218,7 +220,7 @@ class LiveQueue:
             if number % GROUP == 0 and number < len(streams):
                 await anyio.sleep(spread)
                 # Now, because a job that has ended may be forgotten soon.
-                if self._board.take(updates.drain()):
+                if self._board.take(updates.drain()) and not results:
                     return False
         return True
 

@@ -235,6 +235,20 @@ async def test_the_picture_before_a_change_stands_beside_the_one_after_it(tmp_pa
         assert texts.MADE_INTO in (await ada.get("/jobs/first")).text
 
 
+async def test_a_spoiler_is_hidden_on_its_page_and_so_is_what_it_was_made_from(tmp_path: Path) -> None:
+    async with exhibition(tmp_path) as shown, shown.site.browser(ADA) as ada:
+        shown.spoilers.add("hidden")
+        first, batch = shown.job("first"), shown.job("batch", files=("{}-1.png", "{}-2.png"), place="hidden")
+        changed = Variation("strong", str(shown.folder / "first.png"))
+        second = shown.job("second", variation=changed, place="hidden")
+        await shown.show(first, second, batch)
+        for made in (first, second, batch):
+            await shown.paint(made)
+        assert (await ada.get("/jobs/second")).text.count('<details class="spoiler">') == 2
+        assert 'width="88"' not in (await ada.get("/jobs/batch")).text
+        assert '<details class="spoiler">' not in (await ada.get("/jobs/first")).text
+
+
 async def test_relatives_that_one_may_not_see_are_not_named(tmp_path: Path) -> None:
     async with exhibition(tmp_path) as shown, shown.site.browser(GRACE) as grace, shown.site.browser(ADA) as ada:
         top, middle = shown.job("top", channel="c2"), shown.job("middle", parent=JobId("top"))

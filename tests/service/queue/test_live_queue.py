@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -382,6 +383,30 @@ async def test_a_thousand_open_pages_see_a_job_to_its_end(tmp_path: Path) -> Non
         await anyio.sleep(5.0)
         assert told == MOST_STREAMS / 2
         assert watcher.shown
+        tasks.cancel_scope.cancel()
+
+
+async def test_results_that_come_close_together_are_told_together_if_many_look(tmp_path: Path) -> None:
+    heard: list[list[tuple[float, int]]] = []
+
+    async def read(stream: Stream) -> None:
+        mine: list[tuple[float, int]] = []
+        heard.append(mine)
+        while True:
+            changes = await stream.next()
+            mine.append((anyio.current_time(), len(changes.finished)))
+
+    async with house(tmp_path, step_time=0.01) as at, anyio.create_task_group() as tasks, AsyncExitStack() as pages:
+        for _ in range(100):
+            stream = await pages.enter_async_context(at.live.follow(Viewer("", everything=True), rows=False))
+            tasks.start_soon(read, stream)
+        for _ in range(6):
+            await at.submit(at.request())
+        await anyio.sleep(6.0)
+        for mine in heard:
+            assert sum(count for _, count in mine) == 6
+            times = [time for time, _ in mine]
+            assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(times))
         tasks.cancel_scope.cancel()
 
 
