@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from msgspec import Struct
 
-from app.core.jobs.job import Job, JobRequest
+from app.core.jobs.job import Job, JobRequest, Variation
 from app.events import ChosenModel, Finished
 from app.ports import Json
 from app.service.slot_values import current_value, format_value
@@ -83,11 +83,14 @@ def _typed(value: Json) -> str:
     return " ".join(("x".join(map(str, value)) if isinstance(value, list) else str(value)).split())
 
 
-def changed_picture(request: JobRequest, workflow: Workflow | None) -> str:
-    """The picture that a request changes, or that its prompt says how to change, as a path; "" if it changes none."""
-    if request.variation is not None:
-        return request.variation.picture
+def changed_picture(variation: Variation | None, values: Mapping[str, Json], workflow: Workflow | None) -> str:
+    """The picture that a request changes, or that its prompt says how to change, as a path; "" if it changes none.
+
+    `values` are those of the request.
+    """
+    if variation is not None:
+        return variation.picture
     slots = workflow.slots if workflow is not None and workflow.result in {"", "image"} else ()
-    pictures = [slot.name for slot in slots if slot.kind == "image" and request.values.get(slot.name)]
+    pictures = [slot.name for slot in slots if slot.kind == "image" and values.get(slot.name)]
     prompted = any(slot.name == "prompt" for slot in slots)
-    return str(request.values[pictures[0]]) if pictures and prompted else ""
+    return str(values[pictures[0]]) if pictures and prompted else ""

@@ -167,7 +167,7 @@ def view_of(
     )
     view.set_values(request.values, request.seed, request.pictures)
     view.change = request.variation.change if request.variation is not None else ""
-    view.before = changed_picture(request, workflow)
+    view.before = changed_picture(request.variation, request.values, workflow)
     return view
 
 

@@ -48,10 +48,13 @@ class EndedSessions:
                 file.writelines(lines)
             unfinished.replace(self._path)
 
-    def add(self, ident: str, until: float) -> None:
-        """Remember a session that would have lasted until then. The line is too short to be worth a thread."""
+    def add(self, ident: str, until: float, *, in_memory: bool = False) -> None:
+        """Remember a session that would have lasted until then; one that matters little only `in_memory`.
+
+        The line that is written is too short to be worth a thread.
+        """
         self._remember(ident, until)
-        if self._path is None:
+        if self._path is None or in_memory:
             return
         try:
             with open(self._path, "a", encoding="ascii", opener=_private) as file:

@@ -171,7 +171,8 @@ async def _path(
 
 def before_of(job: Job, workflow: Workflow | None) -> Path | None:
     """The picture that a job changed, if it changed one and that is a file of ours; it may be deleted."""
-    picture, results = changed_picture(job.request, workflow), Path(job.request.folder)
+    request = job.request
+    picture, results = changed_picture(request.variation, request.values, workflow), Path(request.folder)
     path = Path(picture)
     is_ours = path.parent in {results, results.parent / INPUTS}
     return path if picture and is_ours and TYPES.get(path.suffix.lower(), OTHER).startswith("image/") else None

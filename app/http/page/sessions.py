@@ -67,9 +67,8 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """Make a session worthless, also for somebody who has copied its cookie."""
-        # Where nobody is logged in, a copy is worth nothing anyway.
-        if session.person:
-            self._ended.add(session.id, self._clock() + LIFE)
+        # One in which nobody is logged in is worth little: it need not be known after a restart.
+        self._ended.add(session.id, self._clock() + LIFE, in_memory=not session.person)
 
     def read(self, cookies: str) -> tuple[Session | None, bool]:
         """The session in the Cookie header of a request, None if there is no valid one; and whether to renew it."""

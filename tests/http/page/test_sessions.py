@@ -60,13 +60,15 @@ def test_what_was_ended_stays_so_after_a_restart_until_it_would_be_over(tmp_path
     ended.read()
     ended.add("a", clock.now + 100)
     ended.add("b", clock.now + 200)
+    ended.add("d", clock.now + 200, in_memory=True)
+    assert "d" in ended
     assert path.stat().st_mode & 0o777 == 0o600
     with path.open("a") as file:
         file.write("what is this\nx 99999999999999999999\nc 1")
     clock.now += 150
     again = EndedSessions(path, clock)
     again.read()
-    assert [name in again for name in ("a", "b", "c", "x", "what")] == [False, True, False, False, False]
+    assert [name in again for name in ("a", "b", "c", "d", "x", "what")] == [False, True, False, False, False, False]
     assert path.read_text() == f"b {clock.now + 50:.0f}\n"
     assert path.stat().st_mode & 0o777 == 0o600
 
