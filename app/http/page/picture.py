@@ -134,9 +134,12 @@ class PicturePart:
         return await self.show(request, viewer, job)
 
     async def _show_state(self, request: Request, viewer: Viewer) -> Response:
-        """How far a job is, for a page that is open."""
+        """How far a job is, for a page that is open, and which htmx loads anew once the job has ended."""
         job = await parts_of(request).gallery.job(viewer, request.path_params["job"])
-        return render(request, "job_state.html", state=state_of(job), over=job.terminal_update is not None)
+        answer = render(request, "job_state.html", state=state_of(job))
+        if job.terminal_update is not None:
+            answer.headers["HX-Refresh"] = "true"
+        return answer
 
     async def show(self, request: Request, viewer: Viewer, job: Job, tried: Tried | None = None) -> Response:
         """The page of a job that the viewer may see. After a refusal, all fields are as they were `tried`."""

@@ -393,14 +393,14 @@ async def test_a_job_that_is_being_made_says_how_far_it_is_until_it_ends(tmp_pat
         ended, made.terminal_update = made.terminal_update, None
         made.state, made.notified = State.RUNNING, False
         await shown.show(made)
-        assert f'data-state="{BASE}/jobs/abc/state"' in (await ada.get("/jobs/abc")).text
+        assert f'hx-get="{BASE}/jobs/abc/state"' in (await ada.get("/jobs/abc")).text
         assert (await ada.get("/jobs/abc/state")).text == f"<p>{texts.STATES['running']}</p>"
         assert (await ada.send_form("/jobs/abc/do", csrf=ada.csrf, verb="cancel")).status_code == 303
         assert recorder.done == [(ADA, "abc", "cancel")]
         made.terminal_update, made.state = ended, State.FINISHED
         await shown.show(made)
-        assert "data-over" in (await ada.get("/jobs/abc/state")).text
-        assert "data-state" not in (await ada.get("/jobs/abc")).text
+        assert (await ada.get("/jobs/abc/state")).headers["HX-Refresh"] == "true"
+        assert "/jobs/abc/state" not in (await ada.get("/jobs/abc")).text
 
 
 async def test_a_job_that_failed_says_why(tmp_path: Path) -> None:
