@@ -17,14 +17,14 @@ from app.core.gallery import GalleryQuery, model_of, prompt_of
 from app.core.jobs.job import Job, State
 from app.events import Failed, Finished, Lost
 from app.http.page.context import PageContext
-from app.http.page.files import FileAddresses, before_of, file_name
 from app.http.page.guard import for_viewers, parts_of
 from app.http.page.parts import PageParts
-from app.http.page.people import names_of_people
-from app.http.page.ratios import ratio_class
 from app.http.page.rendering import render
-from app.http.page.searching import Refused, Search, query_of, read_search
-from app.http.page.tiles import TileView, name_of, tile_views
+from app.http.page.results.files import FileAddresses, before_of, file_name
+from app.http.page.results.people import names_of_people
+from app.http.page.results.ratios import ratio_class
+from app.http.page.results.searching import Refused, Search, query_of, read_search
+from app.http.page.results.tiles import TileView, name_of, tile_views
 from app.ports import RunSync
 from app.service.job_settings import Setting, command_line, needs_files, settings_of
 from app.service.page_actions import NO, YES, PageAction, PageField

@@ -12,7 +12,7 @@ import pytest
 
 from app.core.jobs.job import Job, State, Variation
 from app.events import Failed, Finished, JobId, ServerName
-from app.http.page.picture import state_of
+from app.http.page.results.picture import state_of
 from app.reasons.jobs import NothingProduced, OutOfMemory
 from app.service.page_actions import PageAction, PageField
 from app.service.reasons import Draining, JobRemoved, MessageNotDeleted
@@ -24,7 +24,7 @@ from tests.http.page.exhibition import Called, exhibition
 from tests.http.page.site import ADA, BASE, GRACE, Browser
 from tests.http.page.test_page import HOSTILE
 
-WORKFLOWS = Path(__file__).parents[3] / "workflows"
+WORKFLOWS = Path(__file__).parents[4] / "workflows"
 
 FIELDS = (
     PageField(
