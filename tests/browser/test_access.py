@@ -30,6 +30,10 @@ PAGES = {
 
 WIDTH = "() => document.documentElement.scrollWidth"
 
+STICKS_OUT = """() => [...document.querySelectorAll("main :is(input, select, textarea, button)")].filter((one) =>
+  one.offsetParent && one.getBoundingClientRect().right > one.parentElement.getBoundingClientRect().right + 1
+).map((one) => `${one.name} sticks out`)"""
+
 AXE = "() => axe.run().then(({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`))"
 
 
@@ -48,7 +52,7 @@ def test_no_page_has_what_axe_finds_or_is_wider_than_the_screen(
     with visit(browser, page_world, viewport=viewport, scheme=scheme) as visitor:
 
         def look(name: str) -> None:
-            if told := violations(page):
+            if told := [*violations(page), *page.evaluate(STICKS_OUT)]:
                 found[name] = told
             if (width := page.evaluate(WIDTH)) > viewport["width"]:
                 found.setdefault(name, []).append(f"{width} pixels wide")
