@@ -126,29 +126,6 @@
     time.title = when.format(new Date(time.dateTime));
   }
 
-  // A job that is being made: the page asks how far it is, and is loaded anew when it has ended.
-
-  const state = document.querySelector("[data-state]");
-  if (state) {
-    const ask = async () => {
-      try {
-        const answer = await fetch(state.dataset.state, { headers: { "HX-Request": "true" } });
-        // Logged out, or the job was deleted: the page says so.
-        if (answer.status === 401 || answer.status === 404) return location.reload();
-        if (answer.ok) {
-          const text = await answer.text();
-          const news = new DOMParser().parseFromString(text, "text/html").body;
-          if (news.querySelector("[data-over]")) return location.reload();
-          if (state.textContent.trim() !== news.textContent.trim()) state.replaceChildren(...news.childNodes);
-        }
-      } catch {
-        // The bot restarts, or the network is away: ask again.
-      }
-      setTimeout(ask, document.hidden ? 10000 : 2000);
-    };
-    setTimeout(ask, 1000);
-  }
-
   // Keys.
 
   const keys = document.getElementById("keys");

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.events import JobId
-from app.http.page.gallery import PER_PAGE
-from app.http.page.ratios import NARROWEST, WIDEST, ratio_class, style_rules
+from app.http.page.results.gallery import PER_PAGE
+from app.http.page.results.ratios import NARROWEST, WIDEST, ratio_class, style_rules
 from app.http.page.static_files import FOLDER
 from app.texts import page as texts
 from tests.http.page.exhibition import Called, Exhibition, exhibition

@@ -13,10 +13,10 @@ from app.core.gallery import GalleryQuery
 from app.http.page.context import PageContext
 from app.http.page.guard import for_viewers, parts_of
 from app.http.page.parts import PageParts
-from app.http.page.people import names_of_guilds, names_of_people
 from app.http.page.rendering import render
-from app.http.page.searching import Refused, Search, key_of, query_of, read_search
-from app.http.page.tiles import name_of, tile_views, title_of
+from app.http.page.results.people import names_of_guilds, names_of_people
+from app.http.page.results.searching import Refused, Search, key_of, query_of, read_search
+from app.http.page.results.tiles import name_of, tile_views, title_of
 from app.service.people.viewer import Viewer
 from app.service.results.gallery import GalleryPage
 from app.texts import page as texts
