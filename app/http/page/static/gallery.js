@@ -15,7 +15,8 @@
     const older = document.getElementById("older");
     if (!older) return false;
     const answer = await fetch(older.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok) return false;
+    // Who was logged out meanwhile is led to the login.
+    if (!answer.ok || answer.redirected) return false;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     const added = [...next.querySelectorAll(".grid > .tile")];
     grid.append(...added.map((tile) => document.adoptNode(tile)));
@@ -58,9 +59,13 @@
       const tile = event.target.closest?.(".grid .tile > a")?.parentElement;
       if (tile) history.replaceState({ ...history.state, tile: tile.id }, "");
       if (tile) sessionStorage.setItem("from-grid", "1");
-      if (event.target.id === "older" && !event.ctrlKey && !event.metaKey) {
+      const older = event.target;
+      if (older.id === "older" && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
         event.preventDefault();
-        more();
+        // What cannot be added is opened, so that people read why.
+        more()
+          .catch(() => false)
+          .then((done) => !done && older.isConnected && location.assign(older.href));
       }
     });
     addEventListener("scroll", fill, { passive: true });
@@ -131,10 +136,14 @@
     const ask = async () => {
       try {
         const answer = await fetch(state.dataset.state, { headers: { "HX-Request": "true" } });
+        // Who was logged out, or may not see it any more, reads so.
+        if (answer.status === 401 || answer.status === 404) return location.reload();
         if (answer.ok) {
           const text = await answer.text();
           const news = new DOMParser().parseFromString(text, "text/html").body;
-          if (news.querySelector("[data-over]")) return location.reload();
+          // What somebody types at the moment is not taken away.
+          const isTyping = document.querySelector("details.action[open]");
+          if (news.querySelector("[data-over]") && !isTyping) return location.reload();
           if (state.textContent.trim() !== news.textContent.trim()) state.replaceChildren(...news.childNodes);
         }
       } catch {
@@ -151,6 +160,17 @@
   for (const button of document.querySelectorAll("[data-opens=keys]")) {
     button.hidden = false;
     button.addEventListener("click", () => keys.showModal());
+  }
+
+  // Who speaks to the computer presses letters by accident, and can turn them off.
+  const OFF = "keys-off";
+  const lettersOn = document.getElementById("keys-on");
+  if (lettersOn) {
+    lettersOn.checked = !localStorage.getItem(OFF);
+    lettersOn.addEventListener("change", () => {
+      if (lettersOn.checked) localStorage.removeItem(OFF);
+      else localStorage.setItem(OFF, "1");
+    });
   }
 
   const middle = (box) => box.left + box.width / 2;
@@ -194,6 +214,7 @@
       return;
     }
     if (writing || event.target.closest?.("video, audio")) return;
+    if (event.key.length === 1 && localStorage.getItem(OFF)) return;
     let done = true;
     if (event.key === "/") document.querySelector(".search input")?.focus();
     else if (event.key === "?") keys?.showModal();
