@@ -23,12 +23,12 @@ from app.config.settings import Config, Http, Server
 from app.config.settings import Page as PageSettings
 from app.core.jobs.job import JobRequest
 from app.events import JobId
-from app.http.page.addresses import address_of
-from app.http.page.key import read_key
 from app.http.page.opening import open_page
 from app.http.page.parts import PageParts
-from app.http.page.sessions import Sessions
-from app.http.page.signing import Signer
+from app.http.page.protection.addresses import address_of
+from app.http.page.protection.key import read_key
+from app.http.page.protection.sessions import Sessions
+from app.http.page.protection.signing import Signer
 from app.http.server import open_server
 from app.http.sources import Sources
 from app.journal.memory import MemoryJournal

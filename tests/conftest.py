@@ -42,6 +42,7 @@ GC_THRESHOLD = 20_000
 starts or a module is imported, at objects of which almost all are still in use."""
 
 SLOW = (
+    "browser/*",  # a browser, and a bot as a process
     "simulation/*",  # worlds in which everything goes wrong
     "process/*",  # bots, servers and proxies as processes
     "*process.py",

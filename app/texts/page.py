@@ -70,6 +70,8 @@ NEWEST = "Newest"
 
 NOTHING_FOUND = "Nothing matches: use fewer words or fewer filters."
 
+NOTHING_OLDER = "There is nothing older: press Newest."
+
 OLDER = "Older"
 
 PERSON = "Person"

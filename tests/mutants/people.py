@@ -10,13 +10,13 @@ from tests.mutants.change import Change
 GALLERY = "tests/service/results/test_gallery.py::"
 RECORDS = "tests/journal/test_gallery.py::"
 LIVE = "tests/service/queue/test_live_queue.py::"
-FILES = "tests/http/page/test_files.py::"
-QUEUE = "tests/http/page/test_queue.py::"
+FILES = "tests/http/page/results/test_files.py::"
+QUEUE = "tests/http/page/queue/test_page.py::"
 FORMS = "tests/http/page/test_forms.py::"
-LOGIN = "tests/http/page/test_login.py::"
-SESSIONS = "tests/http/page/test_sessions.py::"
-SIGNING = "tests/http/page/test_signing.py::"
-ADDRESSES = "tests/http/page/test_addresses.py::"
+LOGIN = "tests/http/page/login/test_login.py::"
+SESSIONS = "tests/http/page/protection/test_sessions.py::"
+SIGNING = "tests/http/page/protection/test_signing.py::"
+ADDRESSES = "tests/http/page/protection/test_addresses.py::"
 RIGHTS = "tests/discord/gateway/guilds/test_visibility.py::"
 ACTIONS = "tests/discord/test_page_actions.py::"
 DELETIONS = "tests/discord/gateway/guilds/test_deletions.py::"
@@ -107,19 +107,19 @@ PEOPLE: tuple[Change, ...] = (
     ),
     # The addresses of files.
     Change(
-        symbol="app.http.page.files:Files._answer",
+        symbol="app.http.page.results.files:Files._answer",
         old=" or signed.person != viewer.person",
         new="",
         tests=(FILES + "test_an_address_is_worth_nothing_to_others_or_changed",),
     ),
     Change(
-        symbol="app.http.page.files:Files._answer",
+        symbol="app.http.page.results.files:Files._answer",
         old="kind != OTHER and ",
         new="",
         tests=(FILES + "test_only_pictures_videos_and_sounds_are_shown_and_all_else_is_downloaded",),
     ),
     Change(
-        symbol="app.http.page.files:before_of",
+        symbol="app.http.page.results.files:before_of",
         old="picture and is_ours and ",
         new="picture and ",
         tests=(FILES + "test_a_picture_that_was_changed_is_served_only_from_our_folders",),
@@ -144,13 +144,13 @@ PEOPLE: tuple[Change, ...] = (
         tests=(QUEUE + "test_previews_have_addresses_for_one_person_and_some_time",),
     ),
     Change(
-        symbol="app.http.page.queue:QueuePage._preview",
+        symbol="app.http.page.queue.page:QueuePage._preview",
         old=" and signed.person == viewer.person",
         new="",
         tests=(QUEUE + "test_previews_have_addresses_for_one_person_and_some_time",),
     ),
     Change(
-        symbol="app.http.page.queue:QueuePage._talk",
+        symbol="app.http.page.queue.page:QueuePage._talk",
         old="if not is_logged_in():",
         new="if False:",
         tests=(QUEUE + "test_the_stream_of_somebody_who_logs_out_ends",),
@@ -163,7 +163,7 @@ PEOPLE: tuple[Change, ...] = (
     ),
     # Forms, sessions, links.
     Change(
-        symbol="app.http.page.sessions:Sessions.is_csrf_token",
+        symbol="app.http.page.protection.sessions:Sessions.is_csrf_token",
         old="(signed.person, signed.parts) == (session.person, (session.id,))",
         new="signed.person == session.person",
         tests=(FORMS + "test_a_form_without_the_token_of_its_session_is_refused",),
@@ -187,31 +187,31 @@ PEOPLE: tuple[Change, ...] = (
         tests=(LOGIN + "test_a_link_logs_its_person_in_once",),
     ),
     Change(
-        symbol="app.http.page.links:LoginLinks.use",
+        symbol="app.http.page.login.links:LoginLinks.use",
         old="self._used[ident] = None",
         new="pass",
         tests=(LOGIN + "test_a_link_logs_its_person_in_once",),
     ),
     Change(
-        symbol="app.http.page.login:Login._end",
+        symbol="app.http.page.login.login:Login._end",
         old=" or signed.parts[:1] != (session.id,)",
         new="",
         tests=(LOGIN + "test_a_login_that_began_in_another_browser_ends_nowhere",),
     ),
     Change(
-        symbol="app.http.page.signing:Signer._serializer",
+        symbol="app.http.page.protection.signing:Signer._serializer",
         old='salt=f"atelier {purpose}"',
         new='salt="atelier"',
         tests=(SIGNING + "test_a_token_is_worth_nothing_for_another_purpose_or_with_another_key",),
     ),
     Change(
-        symbol="app.http.page.signing:Signer.read",
+        symbol="app.http.page.protection.signing:Signer.read",
         old=" or until <= self._clock()",
         new="",
         tests=(SIGNING + "test_what_was_signed_is_read_with_its_person_and_parts_until_it_is_over",),
     ),
     Change(
-        symbol="app.http.page.addresses:PageAddress.own_path",
+        symbol="app.http.page.protection.addresses:PageAddress.own_path",
         old='text[len(self.base) :].startswith("//") or ',
         new="",
         tests=(ADDRESSES + "test_a_login_leads_nowhere_else",),

@@ -7,10 +7,10 @@ from typing import cast
 from msgspec import Struct
 from starlette.requests import Request
 
-from app.http.page.addresses import PageAddress
 from app.http.page.parts import PageParts
-from app.http.page.sessions import Session, Sessions
-from app.http.page.signing import Signer
+from app.http.page.protection.addresses import PageAddress
+from app.http.page.protection.sessions import Session, Sessions
+from app.http.page.protection.signing import Signer
 from app.http.page.static_files import StaticFiles
 from app.http.sources import Sources
 

@@ -6,22 +6,22 @@ from msgspec import Struct
 
 from app.config.settings import Config
 from app.config.variables import application_of
-from app.http.page.actions import ActionsPart
-from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
-from app.http.page.discord_login import DiscordLogin
-from app.http.page.ended_sessions import FILE, EndedSessions
-from app.http.page.files import Files
-from app.http.page.gallery import GalleryPart
-from app.http.page.key import read_key
-from app.http.page.links import LoginLinks
-from app.http.page.login import Login
+from app.http.page.login.discord import DiscordLogin
+from app.http.page.login.links import LoginLinks
+from app.http.page.login.login import Login
 from app.http.page.page import Page, PagePart
-from app.http.page.picture import PicturePart
-from app.http.page.queue import QueuePage
-from app.http.page.rate_limits import RateLimits
-from app.http.page.sessions import Sessions
-from app.http.page.signing import Signer
+from app.http.page.protection.addresses import address_of
+from app.http.page.protection.ended_sessions import FILE, EndedSessions
+from app.http.page.protection.key import read_key
+from app.http.page.protection.rate_limits import RateLimits
+from app.http.page.protection.sessions import Sessions
+from app.http.page.protection.signing import Signer
+from app.http.page.queue.page import QueuePage
+from app.http.page.results.actions import ActionsPart
+from app.http.page.results.files import Files
+from app.http.page.results.gallery import GalleryPart
+from app.http.page.results.picture import PicturePart
 from app.http.page.static_files import StaticFiles
 from app.http.sources import Sources
 

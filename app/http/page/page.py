@@ -17,9 +17,9 @@ from starlette.types import Message, Receive, Scope, Send
 from app.boundary import log_failure, report_failure
 from app.http.page.context import VISIT, PageContext, Visit
 from app.http.page.guard import sentence_of
-from app.http.page.headers import SecurityHeaders
-from app.http.page.inside import OnlyInside
-from app.http.page.rate_limits import RateLimits
+from app.http.page.protection.headers import SecurityHeaders
+from app.http.page.protection.inside import OnlyInside
+from app.http.page.protection.rate_limits import RateLimits
 from app.http.page.rendering import render_problem
 
 

@@ -11,13 +11,13 @@ from PIL import Image
 from app.core.jobs.job import Job, JobRequest, State
 from app.events import Finished, JobId, ServerName
 from app.http.application import Application
-from app.http.page.actions import ActionsPart
-from app.http.page.files import Files
-from app.http.page.gallery import GalleryPart
 from app.http.page.page import Page
 from app.http.page.parts import PageParts
-from app.http.page.picture import PicturePart
-from app.http.page.rate_limits import RateLimits
+from app.http.page.protection.rate_limits import RateLimits
+from app.http.page.results.actions import ActionsPart
+from app.http.page.results.files import Files
+from app.http.page.results.gallery import GalleryPart
+from app.http.page.results.picture import PicturePart
 from app.journal.sqlite import SqliteJournal, open_journal
 from app.retention.files import thumbnail_path
 from app.service.page_actions import PageActions

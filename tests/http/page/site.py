@@ -15,20 +15,20 @@ from starlette.routing import BaseRoute, Route
 from app.config.settings import Http
 from app.config.settings import Page as PageSettings
 from app.http.application import Application
-from app.http.page.addresses import address_of
 from app.http.page.context import PageContext
-from app.http.page.discord_login import DiscordLogin
-from app.http.page.event_stream import EventStream, Write, event
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
-from app.http.page.links import LoginLinks
-from app.http.page.login import Login
+from app.http.page.login.discord import DiscordLogin
+from app.http.page.login.links import LoginLinks
+from app.http.page.login.login import Login
 from app.http.page.page import Page
 from app.http.page.parts import PageParts
-from app.http.page.rate_limits import RateLimits
+from app.http.page.protection.addresses import address_of
+from app.http.page.protection.rate_limits import RateLimits
+from app.http.page.protection.sessions import Session, Sessions
+from app.http.page.protection.signing import Signer
+from app.http.page.queue.event_stream import EventStream, Write, event
 from app.http.page.rendering import render
-from app.http.page.sessions import Session, Sessions
-from app.http.page.signing import Signer
 from app.http.page.static_files import FOLDER, StaticFiles
 from app.http.sources import Sources
 from app.service.people.viewer import Viewer

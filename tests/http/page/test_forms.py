@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.http.page.forms import MAX_FORM, PATIENCE
-from app.http.page.sessions import LIFE
+from app.http.page.protection.sessions import LIFE
 from tests.http.page.site import ADA, GRACE, ORIGIN, Browser, Site
 
 

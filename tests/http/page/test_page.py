@@ -9,11 +9,11 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.page.headers import HEADERS, POLICY
-from app.http.page.rate_limits import PER_SESSION
+from app.http.page.protection.headers import HEADERS, POLICY
+from app.http.page.protection.rate_limits import PER_SESSION
+from app.http.page.protection.sessions import DAY
 from app.http.page.rendering import FOLDER as TEMPLATES
 from app.http.page.rendering import environment
-from app.http.page.sessions import DAY
 from app.http.page.static_files import FOLDER, StaticFiles
 from app.service.reasons import JobRemoved
 from app.texts.reasons.text import reason_text

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.application import open_http
 from app.config.settings import Config, Http, Page
-from app.http.page.key import FILE
+from app.http.page.protection.key import FILE
 from app.http.server import open_server
 from app.http.sources import Sources
 from tests.discord.fake import APPLICATION, TOKEN

@@ -15,7 +15,8 @@
     const older = document.getElementById("older");
     if (!older) return false;
     const answer = await fetch(older.href, { headers: { Accept: "text/html" } });
-    // Who was logged out meanwhile is led to the login.
+    // Somebody who is logged out meanwhile is led to the login.
+    if (answer.redirected) location.assign(older.href);
     if (!answer.ok || answer.redirected) return false;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     const added = [...next.querySelectorAll(".grid > .tile")];
@@ -129,30 +130,11 @@
     time.title = when.format(new Date(time.dateTime));
   }
 
-  // A job that is being made: the page asks how far it is, and is loaded anew when it has ended.
+  // A page that is loaded anew takes away what somebody types, so how far the job is can wait.
 
-  const state = document.querySelector("[data-state]");
-  if (state) {
-    const ask = async () => {
-      try {
-        const answer = await fetch(state.dataset.state, { headers: { "HX-Request": "true" } });
-        // Who was logged out, or may not see it any more, reads so.
-        if (answer.status === 401 || answer.status === 404) return location.reload();
-        if (answer.ok) {
-          const text = await answer.text();
-          const news = new DOMParser().parseFromString(text, "text/html").body;
-          // What somebody types at the moment is not taken away.
-          const isTyping = document.querySelector("details.action[open]");
-          if (news.querySelector("[data-over]") && !isTyping) return location.reload();
-          if (state.textContent.trim() !== news.textContent.trim()) state.replaceChildren(...news.childNodes);
-        }
-      } catch {
-        // The bot restarts, or the network is away: ask again.
-      }
-      setTimeout(ask, document.hidden ? 10000 : 2000);
-    };
-    setTimeout(ask, 1000);
-  }
+  document.addEventListener("htmx:before:request", (event) => {
+    if (document.querySelector("details.action[open]")) event.preventDefault();
+  });
 
   // Keys.
 

@@ -12,10 +12,10 @@ from starlette.routing import BaseRoute, Route
 from app.http.page.context import PageContext
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers, parts_of
-from app.http.page.picture import PicturePart, Tried
 from app.http.page.rendering import render
-from app.http.page.searching import Search
-from app.http.page.tiles import tile_views
+from app.http.page.results.picture import PicturePart, Tried
+from app.http.page.results.searching import Search
+from app.http.page.results.tiles import tile_views
 from app.service.page_actions import PageActions
 from app.service.people.viewer import Viewer
 from app.service.reasons import JobRemoved

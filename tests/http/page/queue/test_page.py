@@ -21,9 +21,9 @@ from app.events import JobId
 from app.http.application import Application
 from app.http.page.page import Page
 from app.http.page.parts import PageParts
-from app.http.page.queue import BEAT, CHECKED, PREVIEW_LIFE, QueuePage
-from app.http.page.rate_limits import RateLimits
-from app.http.page.sessions import Session
+from app.http.page.protection.rate_limits import RateLimits
+from app.http.page.protection.sessions import Session
+from app.http.page.queue.page import BEAT, CHECKED, PREVIEW_LIFE, QueuePage
 from app.reasons.jobs import NoRoom
 from app.service.page_actions import PageActions
 from app.service.queue.live_queue import MOST_OF_ONE, MOST_STREAMS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 
-from app.http.page.signing import Signer
+from app.http.page.protection.signing import Signer
 from app.service.page_access import LINK_MINUTES
 
 PURPOSE = "link"

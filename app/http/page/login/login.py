@@ -13,9 +13,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.http.page.context import PageContext, visit_of
-from app.http.page.discord_login import DiscordLogin, LoginFailed
 from app.http.page.guard import for_own_forms
-from app.http.page.links import LoginLinks
+from app.http.page.login.discord import DiscordLogin, LoginFailed
+from app.http.page.login.links import LoginLinks
 from app.http.page.rendering import render, render_problem
 from app.texts import page as texts
 

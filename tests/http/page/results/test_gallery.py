@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.events import JobId
-from app.http.page.gallery import PER_PAGE
-from app.http.page.ratios import NARROWEST, WIDEST, ratio_class, style_rules
+from app.http.page.results.gallery import PER_PAGE
+from app.http.page.results.ratios import NARROWEST, WIDEST, ratio_class, style_rules
 from app.http.page.static_files import FOLDER
 from app.texts import page as texts
 from tests.http.page.exhibition import Called, Exhibition, exhibition
@@ -136,6 +136,9 @@ async def test_an_empty_page_says_what_to_do(tmp_path: Path) -> None:
         assert nothing.status_code == 200
         assert texts.NOTHING_FOUND in nothing.text
         assert f'href="{BASE}/">{texts.SHOW_ALL}' in nothing.text
+        end = (await ada.get("/?before=1")).text
+        assert texts.NOTHING_OLDER in end
+        assert f'href="{BASE}/">{texts.NEWEST}' in end
 
 
 async def test_nobody_sees_a_channel_that_is_not_theirs_to_see(tmp_path: Path) -> None:
@@ -262,3 +265,15 @@ async def fail_journal(shown: Exhibition, monkeypatch: pytest.MonkeyPatch) -> No
         raise JournalUnavailable("restore the backup")
 
     monkeypatch.setattr(shown.journal, "gallery", fail)
+
+
+async def test_a_page_on_which_nothing_may_be_seen_leads_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.service.results.gallery.MOST_CHANNELS", 5)
+    async with exhibition(tmp_path) as shown, shown.site.browser(GRACE) as grace:
+        hidden = [shown.job(f"hidden-{number}", channel=f"x{number}") for number in range(2 * PER_PAGE)]
+        await shown.show(shown.job("seen"), *hidden)
+        first = await grace.get("/")
+        assert (jobs_of(first), texts.MORE_TO_LOOK_AT in first.text) == ([], True)
+        assert await all_jobs(grace, older_of(first)) == ["seen"]

@@ -17,14 +17,14 @@ from app.core.gallery import GalleryQuery, model_of, prompt_of
 from app.core.jobs.job import Job, State
 from app.events import Failed, Finished, Lost
 from app.http.page.context import PageContext
-from app.http.page.files import FileAddresses, before_of, file_name
 from app.http.page.guard import for_viewers, parts_of
 from app.http.page.parts import PageParts
-from app.http.page.people import names_of_people
-from app.http.page.ratios import ratio_class
 from app.http.page.rendering import render
-from app.http.page.searching import Refused, Search, query_of, read_search
-from app.http.page.tiles import TileView, name_of, tile_views
+from app.http.page.results.files import FileAddresses, before_of, file_name
+from app.http.page.results.people import names_of_people
+from app.http.page.results.ratios import ratio_class
+from app.http.page.results.searching import Refused, Search, query_of, read_search
+from app.http.page.results.tiles import TileView, name_of, tile_views
 from app.ports import RunSync
 from app.service.job_settings import Setting, command_line, needs_files, settings_of
 from app.service.page_actions import NO, YES, PageAction, PageField
@@ -134,9 +134,12 @@ class PicturePart:
         return await self.show(request, viewer, job)
 
     async def _show_state(self, request: Request, viewer: Viewer) -> Response:
-        """How far a job is, for a page that is open."""
+        """How far a job is, for a page that is open, and which htmx loads anew once the job has ended."""
         job = await parts_of(request).gallery.job(viewer, request.path_params["job"])
-        return render(request, "job_state.html", state=state_of(job), over=job.terminal_update is not None)
+        answer = render(request, "job_state.html", state=state_of(job))
+        if job.terminal_update is not None:
+            answer.headers["HX-Refresh"] = "true"
+        return answer
 
     async def show(self, request: Request, viewer: Viewer, job: Job, tried: Tried | None = None) -> Response:
         """The page of a job that the viewer may see. After a refusal, all fields are as they were `tried`."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from starlette.types import Scope
 
-from app.http.page.rate_limits import (
+from app.http.page.protection.rate_limits import (
     FORMS_PER_SESSION,
     LOGINS_PER_ADDRESS,
     MOST_KEYS,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.page.ended_sessions import FILE, MOST, EndedSessions
-from app.http.page.sessions import DAY, LIFE, LONGEST, Session
+from app.http.page.protection.ended_sessions import FILE, MOST, EndedSessions
+from app.http.page.protection.sessions import DAY, LIFE, LONGEST, Session
 from tests.http.page.site import ADA, BASE, GRACE, ORIGIN, Clock, Site
 
 

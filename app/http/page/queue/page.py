@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Route
 
 from app.events import JobId
 from app.http.page.context import PageContext
-from app.http.page.event_stream import HEARTBEAT, EventStream, Write, event
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
+from app.http.page.queue.event_stream import HEARTBEAT, EventStream, Write, event
 from app.http.page.rendering import environment, render
 from app.service.people.viewer import Viewer
 from app.service.queue.live_queue import LiveQueue

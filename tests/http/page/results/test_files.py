@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.core.jobs.job import Variation
-from app.http.page.files import FILE, LIFE, MARGIN, OTHER, POLICY, STEP, FileAddresses, file_name
+from app.http.page.results.files import FILE, LIFE, MARGIN, OTHER, POLICY, STEP, FileAddresses, file_name
 from app.service.people.viewer import Viewer
 from tests.http.page.exhibition import Exhibition, exhibition
 from tests.http.page.site import ADA, GRACE, Browser

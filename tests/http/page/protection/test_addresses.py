@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.config.settings import Http, Page
-from app.http.page.addresses import address_of
+from app.http.page.protection.addresses import address_of
 
 LOCAL = Http(host="127.0.0.1", port=8899)
 

@@ -13,10 +13,10 @@ from app.core.gallery import GalleryQuery
 from app.http.page.context import PageContext
 from app.http.page.guard import for_viewers, parts_of
 from app.http.page.parts import PageParts
-from app.http.page.people import names_of_guilds, names_of_people
 from app.http.page.rendering import render
-from app.http.page.searching import Refused, Search, key_of, query_of, read_search
-from app.http.page.tiles import name_of, tile_views, title_of
+from app.http.page.results.people import names_of_guilds, names_of_people
+from app.http.page.results.searching import Refused, Search, key_of, query_of, read_search
+from app.http.page.results.tiles import name_of, tile_views, title_of
 from app.service.people.viewer import Viewer
 from app.service.results.gallery import GalleryPage
 from app.texts import page as texts
@@ -84,7 +84,7 @@ class GalleryPart:
             search=search.text,
             tiles=tiles,
             problem=problem,
-            note=_note(search, page, problem),
+            note="" if problem else _note(search, page, is_first=before is None),
             older=search.address(base, before=str(page.older)) if page.older is not None else "",
             newest=search.address(base) if before is not None else "",
             filters=filters if wants_filters or problem else (),
@@ -153,10 +153,12 @@ def _chips(search: Search, filters: Sequence[Filter], base: str) -> list[Chip]:
     return [*chips, *(Chip(label, value, search.without(name).address(base)) for name, label, value in days if value)]
 
 
-def _note(search: Search, page: GalleryPage, problem: str) -> str:
+def _note(search: Search, page: GalleryPage, *, is_first: bool) -> str:
     """What to do where no picture is shown."""
-    if page.entries or problem:
+    if page.entries:
         return ""
     if page.older is not None:
         return texts.MORE_TO_LOOK_AT
+    if not is_first:
+        return texts.NOTHING_OLDER
     return texts.NOTHING_FOUND if search.fields else texts.EMPTY

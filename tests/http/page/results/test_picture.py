@@ -12,7 +12,7 @@ import pytest
 
 from app.core.jobs.job import Job, State, Variation
 from app.events import Failed, Finished, JobId, ServerName
-from app.http.page.picture import state_of
+from app.http.page.results.picture import state_of
 from app.reasons.jobs import NothingProduced, OutOfMemory
 from app.service.page_actions import PageAction, PageField
 from app.service.reasons import Draining, JobRemoved, MessageNotDeleted
@@ -24,7 +24,7 @@ from tests.http.page.exhibition import Called, exhibition
 from tests.http.page.site import ADA, BASE, GRACE, Browser
 from tests.http.page.test_page import HOSTILE
 
-WORKFLOWS = Path(__file__).parents[3] / "workflows"
+WORKFLOWS = Path(__file__).parents[4] / "workflows"
 
 FIELDS = (
     PageField(
@@ -393,14 +393,14 @@ async def test_a_job_that_is_being_made_says_how_far_it_is_until_it_ends(tmp_pat
         ended, made.terminal_update = made.terminal_update, None
         made.state, made.notified = State.RUNNING, False
         await shown.show(made)
-        assert f'data-state="{BASE}/jobs/abc/state"' in (await ada.get("/jobs/abc")).text
+        assert f'hx-get="{BASE}/jobs/abc/state"' in (await ada.get("/jobs/abc")).text
         assert (await ada.get("/jobs/abc/state")).text == f"<p>{texts.STATES['running']}</p>"
         assert (await ada.send_form("/jobs/abc/do", csrf=ada.csrf, verb="cancel")).status_code == 303
         assert recorder.done == [(ADA, "abc", "cancel")]
         made.terminal_update, made.state = ended, State.FINISHED
         await shown.show(made)
-        assert "data-over" in (await ada.get("/jobs/abc/state")).text
-        assert "data-state" not in (await ada.get("/jobs/abc")).text
+        assert (await ada.get("/jobs/abc/state")).headers["HX-Refresh"] == "true"
+        assert "/jobs/abc/state" not in (await ada.get("/jobs/abc")).text
 
 
 async def test_a_job_that_failed_says_why(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.http.page.key import FILE, LENGTH, read_key
-from app.http.page.signing import LONGEST_TOKEN, Signer
+from app.http.page.protection.key import FILE, LENGTH, read_key
+from app.http.page.protection.signing import LONGEST_TOKEN, Signer
 from tests.http.page.site import ADA, Clock
 
 KEY = b"k" * LENGTH

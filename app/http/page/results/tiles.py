@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from app.http.page.context import PageContext
-from app.http.page.files import FileAddresses
 from app.http.page.parts import PageParts
-from app.http.page.people import names_of_people
-from app.http.page.ratios import ratio_class
-from app.http.page.searching import Search
+from app.http.page.results.files import FileAddresses
+from app.http.page.results.people import names_of_people
+from app.http.page.results.ratios import ratio_class
+from app.http.page.results.searching import Search
 from app.service.people.viewer import Viewer
 from app.service.results.gallery import Tile
 from app.service.results.kinds import kind_of

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.page.addresses import PageAddress
+from app.http.page.protection.addresses import PageAddress
 
 INSIDE = frozenset({"/healthz", "/readyz", "/metrics"})
 """What only operators and their programs read, at the address of `[http]`."""

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from app.http.page import discord_login
-from app.http.page.discord_login import DiscordLogin
-from app.http.page.links import PURPOSE
-from app.http.page.login import PATIENCE
+from app.http.page.login import discord as discord_login
+from app.http.page.login.discord import DiscordLogin
+from app.http.page.login.links import PURPOSE
+from app.http.page.login.login import PATIENCE
 from app.service.page_access import LINK_MINUTES
 from tests.discord.fake import APPLICATION, FakeDiscord, running
 from tests.http.page.site import ADA, BASE, GRACE, ORIGIN, TOKEN, Browser, Site, cookie_of

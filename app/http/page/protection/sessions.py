@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from app.http.page.addresses import PageAddress
-from app.http.page.ended_sessions import EndedSessions
-from app.http.page.signing import Signer
+from app.http.page.protection.addresses import PageAddress
+from app.http.page.protection.ended_sessions import EndedSessions
+from app.http.page.protection.signing import Signer
 
 DAY = 86_400.0
 

@@ -1,0 +1,1 @@
+"""Logging in, with Discord or by a link of the bot."""

@@ -1,0 +1,1 @@
+"""What keeps strangers out: addresses, sessions, signed texts, limits and headers."""
