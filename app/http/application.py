@@ -13,13 +13,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.boundary import report_failure
+from app.texts.health import body_too_large
 
 MAX_BODY = 64 * 1024
-"""Bytes. No route reads a body, so none is larger for a good reason."""
+"""Bytes. The forms of the page have at most as much, and nothing else has a body."""
 
 
 class BodyLimit:
-    """Refuses a request that announces a body of more than `MAX_BODY` bytes. What is not announced is never read."""
+    """Refuses a request that announces a body of more than `MAX_BODY` bytes; routes count what is not announced."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,9 +30,7 @@ class BodyLimit:
         if scope["type"] == "http":
             length = Headers(scope=scope).get("content-length", "")
             if length and not (length.isdecimal() and len(length) < 18 and int(length) <= MAX_BODY):
-                response = PlainTextResponse(
-                    f"The body is larger than {MAX_BODY} bytes.\n", 413, {"Connection": "close"}
-                )
+                response = PlainTextResponse(f"{body_too_large(MAX_BODY)}\n", 413, {"Connection": "close"})
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -14,6 +14,11 @@ JOURNAL_NOT_OPEN = "The bot is starting: its journal is not open yet."
 JOURNAL_SILENT = "The journal does not answer: look at its disk."
 
 
+def body_too_large(most: int) -> str:
+    """Why a request is not answered, also to people who have sent a form of the page. `most` is in bytes."""
+    return f"What you sent is larger than {most // 1024} kB: go back, shorten it, and send it again."
+
+
 def listen_problem(host: str, port: int, error: OSError) -> str:
     """Why the bot cannot answer at an address."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

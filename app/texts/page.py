@@ -56,13 +56,15 @@ KEY_HELP = (
     ("?", "Show these keys"),
 )
 
+KEYS_ON = "Use J, K, / and ? as keys"
+
 CLOSE = "Close"
 
 KINDS = {"video": "Video", "audio": "Audio", "model": "3D", "text": "Text"}
 
 MODEL = "Model"
 
-MORE_TO_LOOK_AT = "Nothing that you may see is among the newest ones: press Older to look further."
+MORE_TO_LOOK_AT = "You cannot see the newest results: press Older to look further."
 
 NEWEST = "Newest"
 
@@ -116,7 +118,7 @@ UNKNOWN = {
     "person": "Nobody of this name has made anything that you can see: choose another person.",
     "workflow": "Nothing that you can see was made with this: choose another one.",
     "model": "Nothing that you can see was made with this model: choose another one.",
-    "guild": "Nothing that you can see was made on this server: choose another one.",
+    "guild": "Nothing that you can see was made in this Discord server: choose another one.",
 }
 
 # One picture.
@@ -231,7 +233,7 @@ FORM_NOT_OURS = "This form is out of date: go back, load the page again, and sen
 
 LOGGED_OUT = "You are logged out: load the page again to log in."
 
-NOT_UNDERSTOOD = "This request makes no sense to the page: go back and try again."
+NOT_UNDERSTOOD = "The page does not understand this request: go back and try again."
 
 NO_SUCH_PAGE = "There is no such page: go to the gallery."
 

@@ -349,6 +349,9 @@ async def test_a_result_is_deleted_in_discord_by_who_may(stage: Stage) -> None:
         await page(life).delete(moderator(stage).id, job.id)
         assert not any(map(is_kept, job.paths))
         assert message["id"] not in {each["id"] for each in stage.discord.messages}
+        row = await life.journal.gallery_row(job.id)
+        assert row is not None
+        assert row.hidden == "everybody"
         stuck, kept = await imagined(stage, life)
         stage.discord.fail("DELETE", "/messages", status=403, code=50013)
         assert "I cannot delete the message in Discord" in await refusal(life, stage.discord.alice, kept, "delete")

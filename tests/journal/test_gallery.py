@@ -341,6 +341,8 @@ def test_an_entry_goes_with_its_job_and_its_words_leave_the_file(tmp_path: Path)
         terms = "SELECT count(*) FROM gallery_terms WHERE term LIKE 'quokka%'"
         store._database.execute("CREATE VIRTUAL TABLE temp.gallery_terms USING fts5vocab (main, gallery_prompts, row)")
         assert store._database.execute(terms).fetchone() == (0,)
+        entries = "SELECT count(*), min(owner) FROM gallery"
+        assert store._database.execute(entries).fetchone() == (40, "bob")
 
 
 def test_giving_back_ends_although_prompts_are_added_meanwhile(store: Store) -> None:

@@ -31,6 +31,7 @@ choices of a limit.
 from __future__ import annotations
 
 from tests.mutants.change import Change
+from tests.mutants.people import PEOPLE
 
 TRUTH = "tests/core/test_reconciler.py::"
 RULES = "tests/core/test_rules.py::"
@@ -800,4 +801,4 @@ CHOSEN: tuple[Change, ...] = (
     ),
 )
 
-CHANGES = DRAWN + CHOSEN
+CHANGES = DRAWN + CHOSEN + PEOPLE

@@ -175,6 +175,17 @@ async def test_many_hidden_entries_do_not_take_the_places_of_those_that_can_be_c
     assert (await Gallery(journal, Channels("c1"), run_sync=inline).choices(Viewer("cy"))).people == ("ada",)
 
 
+async def test_nothing_can_be_chosen_of_channels_that_were_not_asked_for(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_CHANNELS", 5)
+    monkeypatch.setattr(service, "MOST_ENTRIES", 1)
+    await journal.record([job(f"{number}", f"c{number}", f"p{number}") for number in range(40)], [])
+    channels = Channels("c39")
+    assert (await Gallery(journal, channels, run_sync=inline).choices(ADA)).people == ("p39",)
+    assert len(channels.asked) == 5
+
+
 async def test_a_job_is_found_by_its_whole_id_if_one_may_see_it(journal: SqliteJournal) -> None:
     waiting, part = job("waiting"), job("part", lead=JobId("abc"))
     waiting.terminal_update = None

@@ -60,9 +60,13 @@
       const tile = event.target.closest?.(".grid .tile > a")?.parentElement;
       if (tile) history.replaceState({ ...history.state, tile: tile.id }, "");
       if (tile) sessionStorage.setItem("from-grid", "1");
-      if (event.target.id === "older" && !event.ctrlKey && !event.metaKey) {
+      const older = event.target;
+      if (older.id === "older" && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
         event.preventDefault();
-        more();
+        // What cannot be added is opened, so that people read why.
+        more()
+          .catch(() => false)
+          .then((done) => !done && older.isConnected && location.assign(older.href));
       }
     });
     addEventListener("scroll", fill, { passive: true });
@@ -126,12 +130,29 @@
     time.title = when.format(new Date(time.dateTime));
   }
 
+  // A page that is loaded anew takes away what somebody types, so how far the job is can wait.
+
+  document.addEventListener("htmx:before:request", (event) => {
+    if (document.querySelector("details.action[open]")) event.preventDefault();
+  });
+
   // Keys.
 
   const keys = document.getElementById("keys");
   for (const button of document.querySelectorAll("[data-opens=keys]")) {
     button.hidden = false;
     button.addEventListener("click", () => keys.showModal());
+  }
+
+  // Who speaks to the computer presses letters by accident, and can turn them off.
+  const OFF = "keys-off";
+  const lettersOn = document.getElementById("keys-on");
+  if (lettersOn) {
+    lettersOn.checked = !localStorage.getItem(OFF);
+    lettersOn.addEventListener("change", () => {
+      if (lettersOn.checked) localStorage.removeItem(OFF);
+      else localStorage.setItem(OFF, "1");
+    });
   }
 
   const middle = (box) => box.left + box.width / 2;
@@ -175,6 +196,7 @@
       return;
     }
     if (writing || event.target.closest?.("video, audio")) return;
+    if (event.key.length === 1 && localStorage.getItem(OFF)) return;
     let done = true;
     if (event.key === "/") document.querySelector(".search input")?.focus();
     else if (event.key === "?") keys?.showModal();

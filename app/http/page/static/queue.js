@@ -33,7 +33,9 @@
     picture.dataset.loading = version;
     const done = () => {
       delete picture.dataset.loading;
-      if (picture.dataset.newest !== String(version)) showPreview(row, Number(picture.dataset.newest));
+      // Its row may have been made anew meanwhile.
+      const now = picture.closest(".queue-row");
+      if (now && picture.dataset.newest !== String(version)) showPreview(now, Number(picture.dataset.newest));
     };
     next.onload = () => {
       picture.src = address;
@@ -72,6 +74,7 @@
 
   const sort = (order) => {
     const wanted = new Set(order);
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
     for (const row of [...list.children]) {
       if (!wanted.has(row.dataset.key)) row.remove();
     }
@@ -79,6 +82,8 @@
       const row = rowOf(key);
       if (row && list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
     });
+    // A row that is moved loses the focus.
+    if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   };
 
   const showTimes = () => {

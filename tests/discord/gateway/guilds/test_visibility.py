@@ -316,6 +316,23 @@ async def test_what_was_revoked_or_granted_counts_after_five_minutes_at_most() -
     assert changed > 10
 
 
+async def test_an_answer_counts_from_when_it_was_asked_for() -> None:
+    clock = [1000.0]
+
+    async def read(_: str) -> float:
+        asked = clock[0]
+        clock[0] += 10.0
+        return asked
+
+    async with anyio.create_task_group() as tasks:
+        answers = Remembered(tasks, read, lambda: clock[0])
+        assert await answers.get("p2") == 1000.0
+        clock[0] = 1000.0 + CURRENT - 1.0
+        assert await answers.get("p2") == 1000.0
+        clock[0] = 1000.0 + CURRENT
+        assert await answers.get("p2") == 1000.0 + CURRENT
+
+
 async def test_what_changed_counts_at_once_where_discord_said_so() -> None:
     for seed in range(60):
         rng = random.Random(seed)

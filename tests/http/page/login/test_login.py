@@ -114,6 +114,10 @@ async def test_a_login_that_began_in_another_browser_ends_nowhere(discord: FakeD
             assert refused.status_code == 400
             assert "another browser" in refused.text
             assert ada.person == ""
+        # A login that she has begun herself is another one.
+        await ada.get("/login/discord")
+        assert (await ada.get(back)).status_code == 400
+        assert ada.person == ""
         here.clock.now += PATIENCE
         assert (await mallory.get(back)).status_code == 400
         assert mallory.person == ""

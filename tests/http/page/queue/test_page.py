@@ -193,6 +193,21 @@ async def test_the_page_shows_the_queue_without_any_script(tmp_path: Path) -> No
             assert "had less time" not in hidden
 
 
+async def test_a_row_keeps_the_place_of_its_preview_and_bar_while_it_waits(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=30.0) as at:
+        site = QueueSite(at)
+        for owner in ("ada", "bob"):
+            await at.submit(at.request(owner))
+        await anyio.sleep(3.0)
+        async with site.browser("bob") as browser, site.browser("cy") as stranger:
+            page = (await browser.get("/queue")).text
+            running, waiting = page.split("</li>")[:2]
+            assert ("queue-picture" in running, "queue-progress" in running) == (True, True)
+            assert ("queue-space" in waiting, "queue-why" in waiting) == (True, True)
+            assert "<progress" not in waiting
+            assert "queue-space" not in (await stranger.get("/queue")).text
+
+
 async def test_an_empty_queue_says_so(tmp_path: Path) -> None:
     async with house(tmp_path) as at, QueueSite(at).browser("ada") as browser:
         assert texts.queue_summary(0, 0) in (await browser.get("/queue")).text
@@ -396,7 +411,12 @@ async def test_previews_have_addresses_for_one_person_and_some_time(tmp_path: Pa
     async with house(tmp_path, step_time=30.0) as at, anyio.create_task_group() as tasks:
         site = QueueSite(at)
         await at.submit(at.request())
-        async with site.browser("bob") as bob, site.browser("cy") as cy, site.events(site.sessions.begin("bob")):
+        async with (
+            site.browser("ada") as ada,
+            site.browser("bob") as bob,
+            site.browser("cy") as cy,
+            site.events(site.sessions.begin("bob")),
+        ):
             await anyio.sleep(65.0)
             page = (await bob.get("/queue")).text
             found = re.search(rf'<img [^>]*src="{BASE}(/queue/preview/[^"]+)"', page)
@@ -409,6 +429,8 @@ async def test_previews_have_addresses_for_one_person_and_some_time(tmp_path: Pa
             assert preview.content.startswith(b"\xff\xd8")
 
             assert (await cy.get(address)).status_code == 404
+            # Ada may see it, by an address of her own.
+            assert (await ada.get(address)).status_code == 404
             token, key = address.split("/")[3:5]
             assert (await bob.get(f"/queue/preview/{token[:-2]}xx/{key}/1")).status_code == 404
             assert (await bob.get(f"/queue/preview/{token}/{'0' * 12}/1")).status_code == 404
