@@ -53,3 +53,7 @@ pin:
 # draw what the bot shows in its key moments, as PNGs in docs/pictures or another folder; needs Chromium and Noto's fonts
 pictures *ARGS:
     uv run --dev python -m tests.rendering {{ARGS}}
+
+# take pictures of the web page, as WebPs in docs/pictures/page or another folder; needs the same
+page-pictures *ARGS:
+    uv run --dev python -m tests.browser {{ARGS}}

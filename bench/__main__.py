@@ -27,6 +27,7 @@ from bench.lookups import lookups
 from bench.marking import marking
 from bench.memory import memory
 from bench.models import models
+from bench.page import page
 from bench.page_data import page_data
 from bench.page_queue import page_queue
 from bench.reliability import reliability
@@ -46,6 +47,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "http": http,
     "starts": starts,
     "lookups": lookups,
+    "page": page,
     "page_data": page_data,
     "models": models,
     "backup": backup,

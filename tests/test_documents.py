@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGE_PICTURES = ROOT / "docs" / "pictures" / "page"
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 
 
@@ -36,3 +37,10 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         if not file.exists() or (anchor and anchor not in headings(file)):
             broken.append(target)
     assert broken == []
+
+
+def test_the_pictures_of_the_page_are_small_and_all_shown() -> None:
+    pictures = sorted(PAGE_PICTURES.iterdir())
+    assert sum(picture.stat().st_size for picture in pictures) < 600_000
+    text = (ROOT / "docs" / "PAGE.md").read_text("utf-8")
+    assert [name for name in (f"pictures/page/{picture.name}" for picture in pictures) if name not in text] == []

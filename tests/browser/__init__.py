@@ -3,6 +3,5 @@
 archive.py    a journal with thousands of results, some with painted pictures
 world.py      the bot and what is around it
 visit.py      a browser, and somebody who looks at the page in it
-pages.py      the addresses of all kinds of pages
 __main__.py   `just page-pictures`: writes the pictures of docs/pictures/page
 """

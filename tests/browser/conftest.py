@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.archive import PROMPTS
-from tests.browser.visit import PATIENCE, Visit, chromium, find, visit
+from tests.browser.visit import PATIENCE, Visit, chromium, visit
 from tests.browser.world import World, world
+from tests.rendering.browser import find
 
 JOBS = 10_000
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,31 +10,13 @@ from typing import Literal
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, ViewportSize, sync_playwright
 
 from tests.browser.world import World
-
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
+from tests.rendering.browser import FLAGS, find
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 
 PATIENCE = 30_000
 """Milliseconds for whatever a page is to show."""
-
-
-def find() -> str | None:
-    """The path of a Chromium; None if none is installed."""
-    return next((path for name in PROGRAMS if (path := shutil.which(name)) is not None), None)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from anyio.from_thread import start_blocking_portal
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve
 from tests.browser.archive import Place, fill
-from tests.discord.fake import FakeDiscord, Interaction, Person, running
+from tests.discord.fake import Channel, FakeDiscord, Interaction, Person, running
 from tests.discord.flows import FOLDER, STARTERS
 from tests.discord.stage import parts
 from tests.process.launcher import PROGRAM, ROOT
@@ -57,10 +57,18 @@ class World:
         """The address of the page, without a slash at its end."""
         self.people = people
 
-    def imagine(self, prompt: str, *, steps: int = 4, user: Person | None = None, **options: object) -> Interaction:
+    def imagine(
+        self,
+        prompt: str,
+        *,
+        steps: int = 4,
+        user: Person | None = None,
+        channel: Channel | None = None,
+        **options: object,
+    ) -> Interaction:
         """Somebody asks for a picture in Discord."""
         asked = {"prompt": prompt, "width": 256, "height": 256, "steps": steps, "seed": 7, **options}
-        return self.discord.slash("txt2img", asked, user=user)
+        return self.discord.slash("txt2img", asked, user=user, channel=channel)
 
     def login_link(self) -> str:
         """Alice asks for a link with which she logs in."""
