@@ -59,6 +59,10 @@ SLOW = (
     "journal/test_waiting.py",  # another program holds the journal, and the disk is full
     "journal/test_earlier_versions.py",  # processes that are killed at every statement of an update
     "cli/demo/test_demo.py",  # the whole demo
+    "comfy/websocket/test_sockets.py",  # sockets that break, and time that passes
+    "discord/gateway/guilds/test_visib*.py",  # long random sequences
+    "discord/gateway/rest/test_buckets.py",  # Discord answers late
+    "service/queue/test_live_queue.py",  # long random sequences, and a thousand pages
     "test_image.py",  # the program, installed from what the image copies
     "simulator/test_backlog.py",  # load
     "http/page/test_crowd.py",  # load
