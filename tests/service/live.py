@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from app.core.jobs.job import JobRequest
 from app.service.people.viewer import Viewer
-from app.service.people.visibility import Place
-from app.service.queue.live_queue import LiveQueue, no_spoiler
+from app.service.people.visibility import Place, no_spoiler
+from app.service.queue.live_queue import LiveQueue
 from app.service.queue.rows import QueueRow
 from tests.world import HERE, World, world
 

@@ -22,8 +22,7 @@ from app.http.sources import Sources
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
 from app.service.page_frontend import PageFrontend
-from app.service.people.visibility import OwnOnly
-from app.service.queue.live_queue import no_spoiler
+from app.service.people.visibility import OwnOnly, no_spoiler
 from app.service.results.thumbnails import ThumbnailActor, Thumbnails
 from app.workflows.load import load
 

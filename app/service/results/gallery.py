@@ -18,7 +18,7 @@ from app.events import JobId
 from app.ports import RunSync
 from app.retention.files import thumbnail_path
 from app.service.people.viewer import Viewer
-from app.service.people.visibility import Place, Visibility
+from app.service.people.visibility import Place, Visibility, no_spoiler
 from app.service.reasons import JobRemoved, ResultNotKept
 from app.service.results.kinds import ResultKind, kind_of
 from app.workflows.model import WorkflowError
@@ -86,12 +86,6 @@ class Relatives(Struct, frozen=True, kw_only=True):
 
     made_from: Job | None
     made_into: tuple[Job, ...]
-
-
-def no_spoiler(place: str) -> bool:
-    """For frontends that hide no results."""
-    del place
-    return False
 
 
 class Gallery:
