@@ -30,15 +30,15 @@ PEOPLE: tuple[Change, ...] = (
         tests=(GALLERY + "test_what_is_hidden_is_hidden_everywhere",),
     ),
     Change(
-        symbol="app.service.results.gallery:Gallery._may_see",
+        symbol="app.service.results.gallery:Gallery._seen",
         old='"others" if row is None and is_shown(job)',
         new='"" if row is None and is_shown(job)',
         tests=(GALLERY + "test_older_results_are_added_for_others_only_if_they_are_kept_and_were_not_deleted",),
     ),
     Change(
-        symbol="app.service.results.gallery:Gallery.relatives",
-        old=" if await self._may_see(viewer, child)",
-        new="",
+        symbol="app.service.results.gallery:Gallery._seen",
+        old="if not await self._shows(viewer, request.owner, request.guild, request.shown_in, hidden):",
+        new="if not row and not job:",
         tests=(GALLERY + "test_relatives_are_those_that_one_may_see",),
     ),
     Change(

@@ -81,11 +81,18 @@ class GalleryChoices(Struct, frozen=True, kw_only=True):
     guilds: tuple[str, ...] = ()
 
 
+class Relative(Struct, frozen=True):
+    """A job that another one was made from or into, and its entry; None if it has no result."""
+
+    job: Job
+    tile: Tile | None
+
+
 class Relatives(Struct, frozen=True, kw_only=True):
     """The job that a job was made from, and the newest ones that were made from it, as far as the viewer sees them."""
 
-    made_from: Job | None
-    made_into: tuple[Job, ...]
+    made_from: Relative | None
+    made_into: tuple[Relative, ...]
 
 
 class Gallery:
@@ -175,7 +182,7 @@ class Gallery:
         Raises `WorkflowError` if there is none, or none that the viewer may see, and `JournalUnavailable`.
         """
         known = await self._find(job)
-        if known is None or not await self._may_see(viewer, known):
+        if known is None or await self._seen(viewer, known) is None:
             raise WorkflowError(JobRemoved())
         return known
 
@@ -183,9 +190,10 @@ class Gallery:
         """What a job was made from and into. Raises `JournalUnavailable`."""
         parent = await self._find(job.request.parent) if job.request.parent else None
         children = await self._job_history.made_from(job.id, MOST_RELATIVES)
+        seen = [await self._seen(viewer, child) for child in children]
         return Relatives(
-            made_from=parent if parent is not None and await self._may_see(viewer, parent) else None,
-            made_into=tuple([child for child in children if await self._may_see(viewer, child)]),
+            made_from=await self._seen(viewer, parent) if parent is not None else None,
+            made_into=tuple(relative for relative in seen if relative is not None),
         )
 
     async def thumbnail(self, viewer: Viewer, job: str, index: int) -> Path | None:
@@ -216,12 +224,15 @@ class Gallery:
         # A part of an id finds a job as well, and a part of a batch is no request.
         return known if known is not None and known.id == job and not known.request.lead else None
 
-    async def _may_see(self, viewer: Viewer, job: Job) -> bool:
+    async def _seen(self, viewer: Viewer, job: Job) -> Relative | None:
+        """A job and its entry, read once; None if the viewer may not see it."""
         row = await self._job_history.gallery_row(job.id)
         # A result of an earlier version for which it is not known yet whether it may be shown.
         hidden = "others" if row is None and is_shown(job) else row.hidden if row is not None else ""
         request = job.request
-        return await self._shows(viewer, request.owner, request.guild, request.shown_in, hidden)
+        if not await self._shows(viewer, request.owner, request.guild, request.shown_in, hidden):
+            return None
+        return Relative(job, self._tile(row) if row is not None and row.entry.ended else None)
 
     async def _row(self, viewer: Viewer, job: str) -> GalleryRow | None:
         row = await self._job_history.gallery_row(JobId(job))

@@ -209,7 +209,8 @@ async def test_relatives_are_those_that_one_may_see(journal: SqliteJournal) -> N
     gallery = Gallery(journal, Channels("c1"), run_sync=inline)
 
     def ids(relatives: Relatives) -> tuple[str, list[str]]:
-        return relatives.made_from.id if relatives.made_from else "", [made.id for made in relatives.made_into]
+        parent = relatives.made_from.job.id if relatives.made_from else ""
+        return parent, [made.job.id for made in relatives.made_into]
 
     assert ids(await gallery.relatives(BOB, middle)) == ("", ["x"])
     assert ids(await gallery.relatives(ADA, middle)) == ("top", ["y", "x"])

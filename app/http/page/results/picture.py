@@ -236,14 +236,14 @@ class PicturePart:
     ) -> tuple[TileView | None, list[TileView], list[tuple[str, str]]]:
         """What the result was made from and into, and the pages of jobs made from it that have no result."""
         relatives = await parts.gallery.relatives(viewer, job)
-        parent = await parts.gallery.tile(viewer, relatives.made_from.id) if relatives.made_from is not None else None
+        parent = relatives.made_from.tile if relatives.made_from is not None else None
         children: list[Tile] = []
         unfinished: list[tuple[str, str]] = []
         for child in relatives.made_into[:MOST_RELATIVES]:
-            if (tile := await parts.gallery.tile(viewer, child.id)) is not None:
-                children.append(tile)
-            elif child.terminal_update is None:
-                unfinished.append((f"{self._context.address.base}/jobs/{child.id}", state_of(child)))
+            if child.tile is not None:
+                children.append(child.tile)
+            elif child.job.terminal_update is None:
+                unfinished.append((f"{self._context.address.base}/jobs/{child.job.id}", state_of(child.job)))
         views = await tile_views(
             self._context, viewer, parts, Search(), [*children, *([parent] if parent is not None else [])]
         )

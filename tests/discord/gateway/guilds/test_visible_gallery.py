@@ -166,9 +166,9 @@ async def check_one(gallery: Gallery, viewer: Viewer, known: Known, visible: set
     except WorkflowError:
         assert job.id not in visible
     relatives = await gallery.relatives(viewer, job)
-    made_from = {relatives.made_from.id} if relatives.made_from is not None else set[JobId]()
+    made_from = {relatives.made_from.job.id} if relatives.made_from is not None else set[JobId]()
     assert made_from == {job.request.parent} & visible
-    assert {made.id for made in relatives.made_into} <= visible
+    assert {made.job.id for made in relatives.made_into} <= visible
     if job.id not in visible:
         assert await gallery.thumbnail(viewer, job.id, 0) is None
         with pytest.raises(WorkflowError):
