@@ -106,6 +106,20 @@ def test_all_is_done_with_the_keyboard_alone(alice: Visit) -> None:
     expect(page.locator(f"#{place} > a")).to_be_focused()
 
 
+def test_escape_leaves_a_picture_although_the_closed_dialog_still_has_the_focus(alice: Visit) -> None:
+    page = alice.page
+    page.locator(".grid > .tile > a").first.click()
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.evaluate("""() => {
+        const box = document.getElementById("keys-on");
+        document.getElementById("keys").close();
+        box.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+    }""")
+    expect(page.locator(".grid > .tile").first).to_be_visible()
+
+
 def test_without_scripts_the_page_is_read_searched_and_used(browser: Browser, page_world: World) -> None:
     with visit(browser, page_world, scripts=False) as visitor:
         page = visitor.log_in()

@@ -191,7 +191,8 @@
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || keys?.open) return;
     const writing = event.target.closest?.("input, textarea, select");
     if (event.key === "Escape") {
-      if (writing) writing.blur();
+      // A closed dialog can keep the focus until the page is drawn again.
+      if (writing && !keys?.contains(writing)) writing.blur();
       else if (picture) leave();
       return;
     }
