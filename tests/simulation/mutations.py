@@ -848,7 +848,7 @@ MUTATIONS = (
     ),
     Mutation(everybody_gets_the_previous_persons_file, NOT_OWN),
     Mutation(downloads_are_swapped, NOT_OWN),
-    Mutation(previews_reach_the_wrong_person, "with a preview of somebody else", first=10),
+    Mutation(previews_reach_the_wrong_person, "with a preview of somebody else", first=20),
     Mutation(streamed_pictures_are_cut, NOT_OWN, first=9),
     *each(
         an_effects_exception_ends_the_registry,
@@ -865,7 +865,7 @@ MUTATIONS = (
     *each(a_wrong_frame_ends_the_bot, BY_ITSELF, "wrong_frames", "garbage"),
     *each(a_lost_socket_ends_the_connection, BY_ITSELF, "mute", "stranger", "hang_up", "send_fails"),
     Mutation(a_malformed_answer_is_an_error_of_ours, "went wrong with another job", ("malformed",), first=10),
-    Mutation(a_slow_answer_is_waited_for, "not everything has ended", ("malformed",), first=14),
+    Mutation(a_slow_answer_is_waited_for, "not everything has ended", ("malformed",), first=37),
     *each(a_button_belongs_to_the_first_person, " of 0", "press_again", "press_vary", "press_retry"),
     *each(a_button_of_an_earlier_life_breaks_the_dispatcher, "the dispatcher broke", "press_delete", "press_cancel"),
     Mutation(a_retry_keeps_the_old_id, "went back", ("press_retry",)),
@@ -890,7 +890,7 @@ MUTATIONS = (
     Mutation(people_read_that_a_server_is_offline_that_answers, "is said to be offline", ("expire_tokens",)),
     Mutation(people_read_that_a_job_runs_that_waits, "is said to run"),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
-    Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=31),
+    Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=44),
     Mutation(
         nobody_remembers_which_message_is_outdated,
         "says in the end",
@@ -922,7 +922,7 @@ MUTATIONS = (
         pair=True,
         seconds=60.0,
     ),
-    Mutation(a_server_gets_jobs_before_anybody_has_asked_it, "can run it", ("kill", "remove_all"), first=9),
+    Mutation(a_server_gets_jobs_before_anybody_has_asked_it, "can run it", ("kill", "remove_all"), first=23),
     Mutation(the_jobs_of_a_removed_server_go_to_any_other, "can run it", ("remove_server",), seconds=20.0),
     Mutation(every_picture_of_a_batch_has_the_same_seed, "makes another picture", ("expire_tokens",), count=3),
     Mutation(
@@ -936,9 +936,9 @@ MUTATIONS = (
         "a picture that is not of",
         ("press_edit", "press_edit"),
         ("post", "taken"),
-        first=13,
+        first=16,
     ),
-    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=14),
+    Mutation(an_edit_is_not_recorded, "as it was edited last", ("press_edit", "kill"), ("shown", "ended"), first=19),
     Mutation(
         an_edit_that_comes_too_late_is_not_refused, "came too late", ("press_edit", "press_edit"), ("post", "taken")
     ),

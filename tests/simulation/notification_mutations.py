@@ -113,7 +113,7 @@ NOTIFICATION_MUTATIONS = (
     Mutation(each_attempt_is_a_new_notification, "notifications", ("board_forgets",), ("notified",), notify=MENTION),
     Mutation(a_restart_notifies_again, "notifications", ("kill",), ("notified",), seconds=60.0, notify=DM),
     Mutation(the_previous_person_is_mentioned, "and its owner is", notify=MENTION),
-    Mutation(nobody_is_asked, "wants no notifications", notify=MENTION),
+    Mutation(nobody_is_asked, "wants no notifications", first=8, notify=MENTION),
     Mutation(every_result_notifies, "was notified of", notify=DM),
     Mutation(
         a_notification_that_must_wait_is_forgotten,

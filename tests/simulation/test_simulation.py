@@ -28,8 +28,8 @@ ENOUGH = 200
 
 FIRST = {
     "without_catching_up": 4,
-    "without_fences": 25,
-    "with_looks_while_posting": 6,
+    "without_fences": 73,
+    "with_looks_while_posting": 11,
     "without_withdrawing": 9,
     "without_insisting": 34,
     "without_nonces": 8,
