@@ -13,11 +13,14 @@ from app.backup.restore import restore
 from app.discord import custom_id
 from tests.discord.fake import Interaction, Payload, buttons_of
 from tests.discord.flows import FOLDER
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, button, ended, files, job_of, modal, words
 from tests.discord.test_buttons import OneFileFails, imagined, seed_of, servers
 from tests.discord.test_edit import waiting
 from tests.discord.test_recovery import imagine
 from tests.discord.test_refused_results import ALL, held
+
+anyio_backend = only_on("asyncio")
 
 __all__ = ["servers"]
 

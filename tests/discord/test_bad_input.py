@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 
 from tests.discord.fake import Upload
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, files, photo
 from tests.media_worker.fuzz import CORPUS
 from tests.media_worker.samples import claiming
+
+anyio_backend = only_on("asyncio")
 
 
 def encoded(kind: str, size: tuple[int, int] = (32, 32), frames: int = 1) -> bytes:

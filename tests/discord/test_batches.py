@@ -10,7 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, ended, files, job_of, words
+
+anyio_backend = only_on("trio")
 
 
 class Gate:

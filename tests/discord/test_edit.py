@@ -10,8 +10,11 @@ from app.core.jobs.job import State
 from app.events import JobId
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER, Person
+from tests.discord.one_backend import only_on
 from tests.discord.stage import ENOUGH, EPHEMERAL, Life, Stage, ended, files, job_of, modal, photo, words
 from tests.discord.test_manifest import add
+
+anyio_backend = only_on("trio")
 
 
 async def waiting(stage: Stage, prompt: str = "a cat", command: str = "txt2img", **more: object) -> Interaction:

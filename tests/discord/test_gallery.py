@@ -17,8 +17,11 @@ from app.service.results import thumbnails
 from app.service.results.gallery import Gallery, Tile
 from app.workflows.model import WorkflowError
 from tests.conftest import inline
+from tests.discord.one_backend import only_on
 from tests.discord.stage import ENOUGH, Life, Stage, ended, job_of
 from tests.discord.test_lists import SMALL
+
+anyio_backend = only_on("asyncio")
 
 
 async def tile_of(gallery: Gallery, viewer: Viewer) -> Tile:

@@ -7,7 +7,10 @@ import pytest
 from app.config.settings import Limits
 from app.texts.discord.help import EXAMPLES
 from tests.discord.fake import Payload
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Stage, ended, job_of, words
+
+anyio_backend = only_on("trio")
 
 
 async def help_of(stage: Stage, **more: object) -> Payload:

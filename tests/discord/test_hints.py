@@ -8,7 +8,10 @@ from contextlib import closing
 from app.journal.sqlite import JOURNAL
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import Person
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Life, Stage, ended, job_of, words
+
+anyio_backend = only_on("asyncio")
 
 HINT = "Your first picture!"
 

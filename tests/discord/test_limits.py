@@ -11,8 +11,11 @@ from structlog.testing import capture_logs
 from app.config.settings import Allowed, Budget, Limits, RoleLimits
 from app.core.limits.spending import money
 from tests.discord.fake import Interaction, Payload
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Stage, job_of, modal, submit_texts, words
 from tests.discord.test_edit import form_of, waiting
+
+anyio_backend = only_on("asyncio")
 
 PATRON, CREW = "1500000000000000001", "1500000000000000002"
 ONE_JOB = Limits(jobs=1)

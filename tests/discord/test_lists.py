@@ -5,7 +5,10 @@ from __future__ import annotations
 from app.core.gallery import Audience, GalleryQuery
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import VIEW_CHANNEL, Channel, Person
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Stage, button, ended, files, job_of, parts, words
+
+anyio_backend = only_on("trio")
 
 SMALL = {"width": 64, "height": 64}
 

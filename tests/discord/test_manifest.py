@@ -8,7 +8,10 @@ import tomllib
 import pytest
 
 from tests.discord.fake import Interaction, buttons_of
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, job_of, modal, words
+
+anyio_backend = only_on("asyncio")
 
 SMALL = {"width": 64, "height": 64}
 

@@ -10,8 +10,11 @@ import pytest
 
 from tests.discord.fake import Impossible, Interaction, Payload, Upload, buttons_of
 from tests.discord.fake.wire import inner
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, photo, submit_texts
 from tests.discord.test_manifest import SMALL, add, imagine, names
+
+anyio_backend = only_on("trio")
 
 MESSAGE = 4
 """The type of an answer that is a message (https://discord.com/developers/docs/interactions/receiving-and-responding)."""

@@ -11,7 +11,10 @@ from PIL import Image
 from app.events import Finished
 from app.media_worker.mark import PACKET
 from tests.discord.fake import FakeDiscord, Payload
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, ended, job_of, parts, photo, stage_for, words
+
+anyio_backend = only_on("asyncio")
 
 
 def posted(stage: Stage, message: Payload) -> list[bytes]:

@@ -7,7 +7,10 @@ import pytest
 from app.config.settings import Limits
 from tests.discord.fake import Impossible, Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER, Person
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Stage, words
+
+anyio_backend = only_on("trio")
 
 ROLE = "1500000000000000001"
 

@@ -8,7 +8,10 @@ import pytest
 
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import MEMBER, READ_HISTORY, SEND_MESSAGES
+from tests.discord.one_backend import only_on
 from tests.discord.stage import ENOUGH, Life, Stage, ended, job_of, parts, words
+
+anyio_backend = only_on("trio")
 
 
 def chosen(message: Payload) -> list[str]:

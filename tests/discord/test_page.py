@@ -15,7 +15,10 @@ from app.http.application import Application
 from app.http.page.opening import open_page
 from app.http.sources import Sources
 from tests.discord.fake import Interaction
+from tests.discord.one_backend import only_on
 from tests.discord.stage import EPHEMERAL, Stage, ended, job_of, parts, words
+
+anyio_backend = only_on("trio")
 
 
 class Access(Struct, frozen=True):

@@ -20,8 +20,11 @@ from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER, SEND_MESSAGES, VIEW_CHANNEL, Channel, Person
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Life, Stage, ended, files, job_of, parts, words
 from tests.discord.test_limits import refused
+
+anyio_backend = only_on("asyncio")
 
 NOTHING: Mapping[str, str] = {}
 MODERATORS = "1500000000000000001"

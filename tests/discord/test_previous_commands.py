@@ -12,7 +12,10 @@ from pathlib import Path
 
 from app.journal.sqlite import JOURNAL
 from tests.discord.fake import Payload
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, files, job_of, modal, photo, words
+
+anyio_backend = only_on("asyncio")
 
 BEFORE = Path(__file__).parents[1] / "data" / "journals" / "imagine.json"
 

@@ -12,7 +12,10 @@ import pytest
 
 from tests.discord.fake import FakeDiscord, Impossible, Interaction, Payload, Upload
 from tests.discord.fake.world import ATTACH_FILES, MANAGE_THREADS, MEMBER, SEND_IN_THREADS, SEND_MESSAGES, VIEW_CHANNEL
+from tests.discord.one_backend import only_on
 from tests.discord.peers import PICTURE
+
+anyio_backend = only_on("trio")
 
 V2 = 1 << 15
 GALLERY: Payload = {"type": 12, "items": [{"media": {"url": "attachment://a.png"}}]}

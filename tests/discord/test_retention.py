@@ -7,9 +7,12 @@ import time
 from app.config.settings import Retention
 from app.journal.sqlite import JOURNAL
 from app.retention.actor import DAY, RetentionActor
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, ended, job_of
 from tests.discord.test_buttons import imagined
 from tests.discord.test_recovery import imagine
+
+anyio_backend = only_on("asyncio")
 
 
 async def test_buttons_say_what_the_retention_has_deleted(stage: Stage) -> None:

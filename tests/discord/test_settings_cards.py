@@ -13,9 +13,12 @@ from app.journal.sqlite import JOURNAL
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.options import Impossible
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
+from tests.discord.one_backend import only_on
 from tests.discord.stage import ENOUGH, EPHEMERAL, Stage, button, ended, job_of, modal, parts, photo, words
 from tests.discord.test_buttons import imagined, seed_of
 from tests.discord.test_edit import waiting
+
+anyio_backend = only_on("asyncio")
 
 
 async def opened(stage: Stage, message: Payload, **more: object) -> Payload:

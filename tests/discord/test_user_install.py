@@ -10,7 +10,10 @@ from app.discord.message_ref import TOKEN_LIFE
 from app.texts.discord.job_message import OUTSIDE
 from tests.discord.fake import FakeDiscord, Payload
 from tests.discord.fake.options import Impossible
+from tests.discord.one_backend import only_on
 from tests.discord.stage import ENOUGH, Stage, ended, files, job_of, words
+
+anyio_backend = only_on("asyncio")
 
 
 def refused(stage: Stage) -> list[int | None]:

@@ -16,8 +16,11 @@ from app.workflows.api_graph import inputs
 from app.workflows.variations.derive import STRENGTHS
 from tests.discord.fake import FakeDiscord, Payload
 from tests.discord.flows import FOLDER
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Life, Stage, ended, files, job_of, modal, parts, photo, stage_for, words
 from tests.workflows.test_shipped import models
+
+anyio_backend = only_on("trio")
 
 
 async def imagined(stage: Stage, **more: object) -> Payload:

@@ -9,7 +9,10 @@ from app.discord.gateway.guilds import arrivals
 from app.texts.discord.help import EXAMPLES
 from tests.discord.fake import Payload
 from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Guild, describe_everyone, describe_guild
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, words
+
+anyio_backend = only_on("trio")
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,9 @@ from app.service.people.visibility import OwnOnly, Place, may_read
 from tests.discord.fake import FakeDiscord
 from tests.discord.fake import world as world_of
 from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Channel, Person
+from tests.discord.one_backend import only_on
+
+anyio_backend = only_on("trio")
 
 T = TypeVar("T")
 

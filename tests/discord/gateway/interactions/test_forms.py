@@ -10,8 +10,11 @@ from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.ui.submission import Component
 from tests.discord.fake import Interaction, Payload, Upload
 from tests.discord.fake.options import Impossible
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, job_of, modal, modal_fields, photo, submit_texts, words
 from tests.discord.test_buttons import imagined
+
+anyio_backend = only_on("trio")
 
 
 async def edit_prompt(stage: Stage, message: Payload) -> Interaction:

@@ -11,7 +11,10 @@ from anyio.abc import ByteStream, SocketAttribute
 
 from app.discord.ui.menus import MOST_MENUS
 from tests.discord.fake import Payload, Upload
+from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, modal, photo, words
+
+anyio_backend = only_on("asyncio")
 
 PHOTO = photo()
 OUTSIDE = "https://pictures.example/cat.png"
