@@ -116,7 +116,8 @@ class FakeDiscord(Crowd):
     async def until(self, predicate: Callable[[], T], seconds: float = 60.0) -> T:
         """Wait until the predicate says something true, and return that.
 
-        It is called in the fake's thread after every change, so that it may look at anything of the fake's.
+        It is called in the fake's thread after every change and a few times a second, so that it may look at anything
+        of the fake's.
         Raises `TimeoutError`, with the last requests in its text.
         """
         assert self.state.loop is not None, "the fake does not run"

@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar, TypeVarTuple
 
@@ -21,6 +22,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 MIB = 2**20
+
+GLANCE = 0.25
+"""Seconds between two looks at what somebody waits for while nothing changes here."""
 
 
 @dataclass
@@ -134,9 +138,14 @@ class State:
         self._changed = asyncio.Event()
 
     async def until(self, predicate: Callable[[], T]) -> T:
-        """Wait, in the fake's loop, until the predicate says something true. Looked at after every change."""
+        """Wait, in the fake's loop, until the predicate says something true.
+
+        Looked at after every change, and every `GLANCE`: it may read what nobody rings for, such as logs, or a request
+        that the bot has finished with.
+        """
         while not (found := predicate()):
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), GLANCE)
         return found
 
     def person(self, ident: str) -> Person:
