@@ -48,7 +48,7 @@ async def test_a_timeout_under_a_hanging_server_says_that_it_may_go_on_there(bac
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 async def test_a_reader_who_does_not_read_holds_up_no_job(backend: str) -> None:
-    count = 12
+    count = 5
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
     with anyio.fail_after(180):

@@ -8,6 +8,7 @@ import shlex
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import cast
@@ -49,10 +50,14 @@ def broken_off() -> Response:
 
 def packed() -> Response:
     """A body that is a thousand times larger than it seems."""
-    return Response(BOMB, media_type=JSON, headers={"content-encoding": "gzip"})
+    return Response(bomb(), media_type=JSON, headers={"content-encoding": "gzip"})
 
 
-BOMB = gzip.compress(b" " * (200 * 2**20), 1)
+@cache
+def bomb() -> bytes:
+    """Two hundred MiB of blanks; packed once, and only where it is sent."""
+    return gzip.compress(b" " * (200 * 2**20), 1)
+
 
 WRONG: dict[str, tuple[str, tuple[Callable[[], Response], ...]]] = {
     "the queue is too deep": ("/queue", (lambda: Response(DEEP, media_type=JSON),)),
