@@ -30,7 +30,7 @@ def anyio_backend() -> str:
 
 async def test_every_moment_is_drawn_from_what_the_bot_sent(fake: FakeDiscord, tmp_path: Path) -> None:
     async with stage_for(fake, tmp_path, **OPTIONS) as stage:
-        scenes = await play(stage)
+        scenes = await play(stage, width=256, height=256)
     assert set(scenes) == set(NAMES)
     drawn = {name: page(scene) for name, scene in scenes.items()}
     for name, scene in scenes.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -71,8 +71,9 @@ JOBS = 4
 class Moments:
     """Plays on a stage, and keeps what was shown."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, size: Mapping[str, int]) -> None:
         self.scenes: dict[str, Scene] = {}
+        self._size = size
         self._stage = stage
         self._mira = stage.discord.alice
         self._people = {self._mira.id: "mira"}
@@ -94,7 +95,7 @@ class Moments:
 
     async def _play_finished(self) -> None:
         stage = self._stage
-        asked = self._imagine(LIGHTHOUSE, width=768, height=512)
+        asked = self._imagine(LIGHTHOUSE, width=self._size.get("width", 768), height=self._size.get("height", 512))
         one = await stage.result(asked)
         self._keep("finished-one", one, "/imagine")
         await stage.ephemeral_followup(asked)
@@ -244,7 +245,7 @@ class Moments:
         self._keep("choice", self._stage.discord.message(chosen), "More…")
 
     def _imagine(self, prompt: str, user: Person | None = None, **more: object) -> Interaction:
-        return self._stage.discord.slash("txt2img", {"prompt": prompt, **more}, user=user)
+        return self._stage.discord.slash("txt2img", {"prompt": prompt, **self._size, **more}, user=user)
 
     def _message(self, ident: str) -> Payload:
         return self._stage.discord.state.messages.all[ident]
@@ -303,6 +304,6 @@ OPTIONS: dict[str, object] = {"previews": True, "clock": simulated_milliseconds}
 """The options of the simulator for the stage of `play`."""
 
 
-async def play(stage: Stage) -> dict[str, Scene]:
-    """Play all moments: what was shown, by the names of `NAMES`."""
-    return await Moments(stage).play()
+async def play(stage: Stage, **size: int) -> dict[str, Scene]:
+    """Play all moments: what was shown, by the names of `NAMES`. `size` is the pictures' width and height, if given."""
+    return await Moments(stage, size).play()
