@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.actors.commands import LAST_OUTPUT, environment, run_command
+from app.actors.commands import environment, run_command
 from app.reasons.power import CommandFailed, CommandNotRun, CommandTooLong
 
 
@@ -37,22 +37,22 @@ async def test_a_flood_of_output_is_read_and_only_its_end_is_kept() -> None:
 
 
 async def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
-    script = f"(sleep 0.6; touch {tmp_path}/late) & sleep 60"
+    script = f"(sleep 2; touch {tmp_path}/late) & sleep 60"
     assert await run_command(("sh", "-c", script), longest=0.2) == CommandTooLong("sh", 0.2)
-    await anyio.sleep(0.8)
+    await anyio.sleep(2.2)
     assert not (tmp_path / "late").exists()
 
 
 async def test_what_a_command_leaves_in_the_background_keeps_nobody_waiting(tmp_path: Path) -> None:
     before = anyio.current_time()
-    assert await run_command(("sh", "-c", f"(sleep 3; touch {tmp_path}/late) &")) is None
-    assert anyio.current_time() - before < LAST_OUTPUT + 2
+    assert await run_command(("sh", "-c", f"(sleep 30; touch {tmp_path}/late) &")) is None
+    assert anyio.current_time() - before < 20
 
 
 async def test_a_command_is_killed_when_the_bot_ends(tmp_path: Path) -> None:
     with anyio.move_on_after(0.2):
-        await run_command(("sh", "-c", f"sleep 0.6; touch {tmp_path}/late"))
-    await anyio.sleep(0.8)
+        await run_command(("sh", "-c", f"sleep 2; touch {tmp_path}/late"))
+    await anyio.sleep(2.2)
     assert not (tmp_path / "late").exists()
 
 
