@@ -35,7 +35,7 @@ PAUSE, PAUSE_PER_STREAM = 0.25, 0.015
 """Seconds between two rounds, and what each open page adds: 200 of them get a message every three seconds."""
 
 PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.04
-"""The same between two previews of a job. Each page loads each one, which costs as much as three messages."""
+"""The same between two previews of a job. Each page is sent each one, which may have more than 100 kB."""
 
 LONGEST_PAUSE = 10.0
 """Seconds between two rounds or previews at most, however many pages are open."""
@@ -145,6 +145,11 @@ class LiveQueue:
         if shown is None or not await self.may_see(viewer, shown.place):
             return None
         return self._previews.get(shown.job)
+
+    def shown_preview(self, key: str) -> Preview | None:
+        """The preview of the row with this key, for a viewer who may see it as `Changes.previews` says."""
+        shown = self._board.find(key)
+        return self._previews.get(shown.job) if shown is not None else None
 
     async def may_see(self, viewer: Viewer, place: Place) -> bool:
         """Whether a viewer may see what was asked for in this place; False if that is not known in time."""

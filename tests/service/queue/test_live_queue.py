@@ -143,6 +143,11 @@ async def test_nobody_is_sent_anything_of_a_job_that_they_may_not_see(tmp_path: 
             assert may_see or request.job not in text
             assert not is_own or request.job in text
         assert any(row.hidden for changes in sent[person] for row in changes.rows)
+        seen: dict[str, bool] = {}
+        for changes in sent[person]:
+            seen |= {row.key: not row.hidden for row in changes.rows}
+            assert all(seen[key] for key in changes.previews)
+    assert any(changes.previews for each in sent.values() for changes in each)
 
 
 async def test_a_revoked_right_takes_the_content_away(tmp_path: Path) -> None:
@@ -289,12 +294,42 @@ async def test_previews_are_marked_once_and_kept_while_their_job_runs(tmp_path: 
             assert await at.live.preview(BOB, progress.key) is None
 
 
+async def test_a_preview_is_announced_once_to_each_page(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=0.2) as at, anyio.create_task_group() as tasks:
+        tasks.start_soon(at.world.make, at.request())
+        async with at.live.follow(BOB) as stream:
+            announced: list[int] = []
+            messages = 0
+            while not (changes := await stream.next()).finished:
+                messages += bool(changes.progress)
+                for key in changes.previews:
+                    preview = at.live.shown_preview(key)
+                    assert preview is not None
+                    announced.append(preview.version)
+            assert announced == sorted(set(announced))
+            assert 2 <= len(announced) < messages
+        async with at.live.follow(BOB) as stream:
+            assert (await stream.next()).previews == ()
+        assert at.live.shown_preview("unknown") is None
+
+
+async def test_a_page_that_opens_later_is_sent_the_preview_of_now(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=60.0) as at, at.live.follow(ADA) as first, anyio.create_task_group() as tasks:
+        tasks.start_soon(at.world.make, at.request())
+        (key,) = (await until(first, lambda each: bool(each.previews), 100.0)).previews
+        async with at.live.follow(BOB) as stream, at.live.follow(CY) as stranger:
+            assert (await stream.next()).previews == (key,)
+            assert (await stranger.next()).previews == ()
+        tasks.cancel_scope.cancel()
+
+
 async def test_what_is_hidden_at_first_in_its_message_has_no_preview(tmp_path: Path) -> None:
     async with house(tmp_path, is_spoiler=lambda place: place == "") as at, anyio.create_task_group() as tasks:
         tasks.start_soon(at.world.make, at.request())
         async with at.live.follow(ADA) as stream:
             progress = (await until(stream, lambda each: bool(each.progress) and each.progress[0].step > 4)).progress[0]
             assert progress.preview == 0
+            assert at.live.shown_preview(progress.key) is None
             assert await at.live.preview(ADA, progress.key) is None
         tasks.cancel_scope.cancel()
 
