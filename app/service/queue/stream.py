@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from math import inf
 
 import anyio
 from msgspec import Struct
@@ -59,11 +60,11 @@ class Stream:
         self._board = board
         self._may_see = may_see
         self._rights: dict[Place, bool] = {}
-        self._rights_until = float("-inf")
+        self._rights_until = -inf
         self._sent: dict[str, Kind] = {}
         """The form of each row that was sent."""
         self._own_later: dict[str, QueueRow] = {}
-        self._own_until = float("-inf")
+        self._own_until = -inf
         self._order: tuple[str, ...] | None = None
         self._counts = 0, 0
         self._round: int = 0
@@ -78,7 +79,8 @@ class Stream:
     async def next(self) -> Changes:
         """Wait for changes, and return all since the last call; those of the first call are everything."""
         while True:
-            with anyio.CancelScope(deadline=self._rights_until):
+            # Without rows, nothing is shown that a right could be taken away from.
+            with anyio.CancelScope(deadline=self._rights_until if self.rows else inf):
                 await self._woken.wait()
             if (changes := await self.look()) is not None:
                 return changes
@@ -99,7 +101,7 @@ class Stream:
     async def _renew_rights(self) -> None:
         """Ask about places that are new, and about all of them from time to time."""
         if self.viewer.everything:
-            self._rights_until = float("inf")
+            self._rights_until = inf
             return
         now = anyio.current_time()
         needed = set(self._needed())
