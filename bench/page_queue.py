@@ -1,14 +1,12 @@
 """What 200 open pages of the live queue cost while jobs with previews run: processor time, and the delay of results.
 
-Jobs are made in turn with and without open pages, in the same processes. A page reads its events, and loads each
-preview that they announce, as a browser does.
+Jobs are made in turn with and without open pages, in the same processes. A page reads its events, as a browser does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -32,8 +30,8 @@ CPU_SHARE, RESULT_DELAY_MS, ANNOUNCED_MS = 0.10, 1.0, 200.0
 """The goals: what open pages may use of one core, how much later a result may be for them, and how soon after the end
 frame an open page knows of it."""
 
-TOKEN = re.compile(rb'data-previews="([^"]+)"')
-KEY = re.compile(rb'"key":"(\w+)","percent":\d+,"step":"[^"]*","preview":([1-9]\d*)')
+LONGEST_LINE = 2**20
+"""Bytes; a line of events may have a preview."""
 
 
 class Page:
@@ -48,53 +46,21 @@ class Page:
         self.previews = 0
         self.messages = 0
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self._host, self._port)
-
-    def _request(self, path: str) -> bytes:
-        return f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nCookie: {self._cookie}\r\n\r\n".encode()
-
-    async def _get(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> bytes:
-        writer.write(self._request(path))
-        head = await reader.readuntil(b"\r\n\r\n")
-        found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        return await reader.readexactly(int(found[1])) if found is not None else b""
-
     async def watch(self) -> None:
-        """Load the page, and follow its events."""
-        reader, writer = await self._open()
-        found = TOKEN.search(await self._get(reader, writer, "/queue"))
-        assert found is not None
-        previews = found[1].decode()
-        events, asking = await self._open()
-        asking.write(self._request("/queue/events"))
-        newest = b""
-        loading: asyncio.Task[None] | None = None
-
-        async def load(path: str) -> None:
-            nonlocal reader, writer
-            try:
-                await self._get(reader, writer, path)
-            except (OSError, asyncio.IncompleteReadError):
-                # The server closes connections that are idle.
-                reader, writer = await self._open()
-                await self._get(reader, writer, path)
-            self.previews += 1
-
+        """Follow its events."""
+        reader, writer = await asyncio.open_connection(self._host, self._port, limit=LONGEST_LINE)
+        host, cookie = f"{self._host}:{self._port}", self._cookie
+        writer.write(f"GET /queue/events HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n".encode())
         try:
-            while line := await events.readline():
+            while line := await reader.readline():
                 if line.startswith(b"event: results"):
                     self.announced.append(time.monotonic())
-                elif line.startswith(b"data: {"):
+                elif line.startswith(b"event: queue"):
                     self.messages += 1
-                    preview = KEY.search(line)
-                    if preview is not None and preview[2] != newest and (loading is None or loading.done()):
-                        newest = preview[2]
-                        path = f"{previews}/{preview[1].decode()}/{newest.decode()}"
-                        loading = asyncio.create_task(load(path))
+                elif line.startswith(b"event: preview"):
+                    self.previews += 1
         finally:
             writer.close()
-            asking.close()
 
 
 @asynccontextmanager

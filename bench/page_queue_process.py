@@ -36,6 +36,7 @@ from app.media_worker.mark import marked
 from app.service.people.visibility import Place
 from app.service.queue.live_queue import LiveQueue
 from app.service.results.gallery import Gallery
+from app.system.garbage import collect_rarely
 from app.system.logging import configure
 from bench.client_process import Told, small
 
@@ -82,6 +83,8 @@ async def main(url: str, pages: int) -> None:
             await port.listening.wait()
             sessions = Sessions(Signer(read_key(folder)), address_of(PAGE, HTTP))
             cookies = [sessions.header(sessions.begin(f"person {number}")).partition(";")[0] for number in range(pages)]
+            # As the bot does when its page opens.
+            collect_rarely()
             say(address=port.address, cookies=cookies)
             seed = 0
             async for line in anyio.wrap_file(sys.stdin):

@@ -11,8 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
+from PIL import Image
 
 from app.ports import Json
+from app.simulator.art import painter
 from app.simulator.engine.simulator import Simulator
 from app.simulator.engine.worker import Answer
 from app.simulator.http.application import serve
@@ -22,6 +24,16 @@ GAP = 0.0005
 
 The simulator's own gap is forty times as long, which would hide the time that the download of a result takes.
 """
+
+PREVIEW = 60_000
+"""Bytes of a preview. Those of a real ComfyUI have 25,000 to 150,000; the simulator's have 10,000."""
+
+_preview = painter.preview
+
+
+def _large_preview(image: Image.Image, fraction: float) -> bytes:
+    """A preview as large as a real one: what follows the end of a JPEG does not count."""
+    return _preview(image, fraction).ljust(PREVIEW, b"\0")
 
 
 def _say(what: str, prompt: object) -> None:
@@ -40,6 +52,7 @@ async def main(step_time: float, steps: int = 4, *, previews: bool = False) -> N
     with TemporaryDirectory() as folder:
         simulator = Simulator(Path(folder), steps=steps, step_time=step_time, previews=previews, history_gap=GAP)
         simulator.ended_at = _Stamped()
+        painter.preview = _large_preview
         take = simulator.worker.submit
 
         def stamped(body: Mapping[str, Json]) -> Answer:

@@ -39,6 +39,7 @@ async def run_bot(config: Config, *, drain: bool) -> int:
     from app.journal.crash_points import crash_point
     from app.journal.sqlite import open_journal
     from app.retention.files import delete_unfinished
+    from app.system.garbage import collect_rarely
     from app.system.systemd import ServiceManager
 
     path = journal_path(config)
@@ -57,6 +58,8 @@ async def run_bot(config: Config, *, drain: bool) -> int:
 
         async def serve_page(services: Services) -> None:
             await bot.page_opened.wait()
+            # Now that everything has started. With many pages, results would wait for garbage collections.
+            collect_rarely()
             if (frontend := bot.page_frontend) is not None:
                 async with open_page_parts(services, journal, frontend) as sources.page:
                     try:

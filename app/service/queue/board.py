@@ -30,7 +30,10 @@ MOST_ENDINGS = 256
 
 
 class ShownRequest(Struct, kw_only=True):
-    """A request that is shown: its row in each form, and its progress, with the rounds in which they changed."""
+    """A request that is shown: its row in each form and its progress, with the rounds in which they changed.
+
+    `previewed` is the round in which its preview changed.
+    """
 
     key: str
     job: JobId
@@ -40,6 +43,7 @@ class ShownRequest(Struct, kw_only=True):
     changed: int
     progress: RowProgress | None = None
     progressed: int = 0
+    previewed: int = 0
 
 
 class Ending(Struct, frozen=True):
@@ -140,6 +144,8 @@ class QueueBoard:
             if (shown := self._requests.get(each.job.id)) is not None:
                 preview = 0 if shown.is_spoiler else self._previews.show(shown.job, now, preview_pause)
                 progress = progress_of(shown.key, each.progress, preview)
+                if preview != (shown.progress.preview if shown.progress is not None else 0):
+                    shown.previewed = self._round
                 if progress != shown.progress:
                     shown.progress, shown.progressed, self.round = progress, self._round, self._round
 
@@ -193,6 +199,7 @@ class QueueBoard:
                 changed=self._round,
                 progress=known.progress if known is not None and not row.place else None,
                 progressed=self._round,
+                previewed=known.previewed if known is not None else 0,
             )
         self._requests[job.id] = known
 

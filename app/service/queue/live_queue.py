@@ -32,17 +32,18 @@ MOST_STREAMS, MOST_OF_ONE = 1000, 4
 """Open pages in all, and of one person."""
 
 PAUSE, PAUSE_PER_STREAM = 0.25, 0.015
-"""Seconds between two rounds, and what each open page adds: 200 of them get a message every three seconds."""
+"""Seconds between two rounds, and what each page adds that shows rows: 200 get a message every three seconds."""
 
 PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM = 0.5, 0.04
-"""The same between two previews of a job. Each page loads each one, which costs as much as three messages."""
+"""The same between two previews of a job. Each page is sent each one, which may have more than 100 kB."""
 
 LONGEST_PAUSE = 10.0
 """Seconds between two rounds or previews at most, however many pages are open."""
 
 SOON, SOON_PER_STREAM = 0.02, 0.0025
 """Seconds between two rounds at least, and what each open page adds after one with results: the first is told at once,
-and those that follow close behind it are told together."""
+and those that follow close behind it are told together. Pages are told of a result so much later than its own person:
+what brings it to them must not wait for pages."""
 
 GROUP, GROUP_PAUSE = 4, 0.001
 """Open pages that are told something at once, and seconds until the next ones are told of a result: nobody else's
@@ -146,6 +147,11 @@ class LiveQueue:
             return None
         return self._previews.get(shown.job)
 
+    def shown_preview(self, key: str) -> Preview | None:
+        """The preview of the row with this key, for a viewer who may see it as `Changes.previews` says."""
+        shown = self._board.find(key)
+        return self._previews.get(shown.job) if shown is not None else None
+
     async def may_see(self, viewer: Viewer, place: Place) -> bool:
         """Whether a viewer may see what was asked for in this place; False if that is not known in time."""
         if viewer.everything:
@@ -169,15 +175,17 @@ class LiveQueue:
         async with self._registry.watch_all() as updates:
             while self._streams:
                 next_at = anyio.current_time() + self._pause(PAUSE, PAUSE_PER_STREAM)
+                # Now, because a job that has ended may be forgotten soon.
                 self._board.take(updates.drain())
+                if has_results := self._board.ended != shown[1]:
+                    await anyio.sleep(SOON)
                 self._read()
                 self._ask_names(tasks)
                 newest, is_whole = (self._board.round, self._board.ended), True
-                has_results = newest[1] != shown[1]
                 if newest != shown:
                     is_whole = await self._wake(updates, results=has_results)
                     shown = newest if is_whole else shown
-                await anyio.sleep(self._pause(SOON, SOON_PER_STREAM) if has_results else SOON)
+                await anyio.sleep(SOON + SOON_PER_STREAM * len(self._streams) * has_results)
                 if is_whole:
                     with anyio.CancelScope(deadline=next_at):
                         await updates.milestone()
@@ -195,7 +203,8 @@ class LiveQueue:
         self._board.read(self._pause(PREVIEW_PAUSE, PREVIEW_PAUSE_PER_STREAM))
 
     def _pause(self, least: float, per_stream: float) -> float:
-        return min(least + per_stream * len(self._streams), LONGEST_PAUSE)
+        """How long to wait, by how many pages show rows."""
+        return min(least + per_stream * sum(stream.rows for stream in self._streams), LONGEST_PAUSE)
 
     async def _wake(self, updates: Updates, *, results: bool) -> bool:
         """Have the open pages look what is new for them: soon if there are `results`, else spread over the round.
@@ -213,7 +222,6 @@ class LiveQueue:
                 self._streams[stream] = self._streams.pop(stream)
             if number % GROUP == 0 and number < len(streams):
                 await anyio.sleep(spread)
-                # Now, because a job that has ended may be forgotten soon.
                 if self._board.take(updates.drain()) and not results:
                     return False
         return True

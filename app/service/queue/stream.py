@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from math import inf
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.events import JobId
 from app.service.people.viewer import Viewer
@@ -23,13 +25,14 @@ OWN_CURRENT = 3.0
 class Changes(Struct, frozen=True, kw_only=True):
     """What a page has to change: rows and progress, and the keys of all rows in `order`, None if that is the same.
 
-    Rows that are not in the order are gone. `counts` are how many requests run and wait. `finished` are jobs whose
-    results are here now and that this person may see. `number` is that of the newest result, to go on after a lost
-    connection.
+    Rows that are not in the order are gone. `previews` are the keys of rows whose preview is new, which
+    `LiveQueue.shown_preview` has. `counts` are how many requests run and wait. `finished` are jobs whose results are
+    here now and that this person may see. `number` is that of the newest result, to go on after a lost connection.
     """
 
     rows: tuple[QueueRow, ...] = ()
     progress: tuple[RowProgress, ...] = ()
+    previews: tuple[str, ...] = ()
     order: tuple[str, ...] | None = None
     counts: tuple[int, int] = (0, 0)
     finished: tuple[JobId, ...] = ()
@@ -57,11 +60,11 @@ class Stream:
         self._board = board
         self._may_see = may_see
         self._rights: dict[Place, bool] = {}
-        self._rights_until = float("-inf")
+        self._rights_until = -inf
         self._sent: dict[str, Kind] = {}
         """The form of each row that was sent."""
         self._own_later: dict[str, QueueRow] = {}
-        self._own_until = float("-inf")
+        self._own_until = -inf
         self._order: tuple[str, ...] | None = None
         self._counts = 0, 0
         self._round: int = 0
@@ -76,7 +79,8 @@ class Stream:
     async def next(self) -> Changes:
         """Wait for changes, and return all since the last call; those of the first call are everything."""
         while True:
-            with anyio.CancelScope(deadline=self._rights_until):
+            # Without rows, nothing is shown that a right could be taken away from.
+            with anyio.CancelScope(deadline=self._rights_until if self.rows else inf):
                 await self._woken.wait()
             if (changes := await self.look()) is not None:
                 return changes
@@ -86,25 +90,18 @@ class Stream:
         await self._renew_rights()
         # Only now, so that nothing is missed if the call is cancelled before.
         self._woken = anyio.Event()
-        rows, progress, order = self._new_rows() if self.rows else ([], [], None)
-        finished, number = self._new_results(), self._board.ended
+        changes = self._new_rows() if self.rows else Changes()
+        finished = self._new_results()
         counts, self._counts = self._counts, self._board.counts
         is_counted = self.rows and counts != self._counts
-        if not rows and not progress and not finished and order is None and not is_counted:
+        if changes == Changes() and not finished and not is_counted:
             return None
-        return Changes(
-            rows=tuple(rows),
-            progress=tuple(progress),
-            order=order,
-            counts=self._counts,
-            finished=finished,
-            number=number,
-        )
+        return replace(changes, counts=self._counts, finished=finished, number=self._board.ended)
 
     async def _renew_rights(self) -> None:
         """Ask about places that are new, and about all of them from time to time."""
         if self.viewer.everything:
-            self._rights_until = float("inf")
+            self._rights_until = inf
             return
         now = anyio.current_time()
         needed = set(self._needed())
@@ -143,26 +140,30 @@ class Stream:
             return "own"
         return "full" if self._sees(shown.place) else "hidden"
 
-    def _new_rows(self) -> tuple[list[QueueRow], list[RowProgress], tuple[str, ...] | None]:
+    def _new_rows(self) -> Changes:
+        """What has changed in the rows."""
         rows: list[QueueRow] = []
         progress: list[RowProgress] = []
+        previews: list[str] = []
         sent, self._sent = self._sent, {}
         for shown in self._board.requests:
             kind = self._sent[shown.key] = self._kind(shown)
             is_new = sent.get(shown.key) != kind
             if is_new or shown.changed > self._round:
                 rows.append(shown.forms[kind])
-            if kind != "hidden" and shown.progress is not None and (is_new or shown.progressed > self._round):
+            if kind == "hidden" or shown.progress is None:
+                continue
+            if is_new or shown.progressed > self._round:
                 progress.append(shown.progress)
+            if shown.progress.preview and (is_new or shown.previewed > self._round):
+                previews.append(shown.key)
         self._round = self._board.round
         rows += self._new_own_later()
         # A request that comes nearer is among the others from now on.
         own_later = [key for key in self._own_later if key not in self._sent]
-        order = (*self._board.order, *own_later)
-        if order == self._order:
-            return rows, progress, None
-        self._order = order
-        return rows, progress, order
+        before, self._order = self._order, (*self._board.order, *own_later)
+        order = self._order if self._order != before else None
+        return Changes(rows=tuple(rows), progress=tuple(progress), previews=tuple(previews), order=order)
 
     def _new_own_later(self) -> list[QueueRow]:
         """The rows of the viewer's own requests far behind that have changed."""

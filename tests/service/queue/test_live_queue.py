@@ -22,7 +22,7 @@ from app.reasons.jobs import ServersOffline
 from app.service.people.viewer import Viewer
 from app.service.queue.board import MOST_ENDINGS, MOST_WAITING
 from app.service.queue.live_previews import LivePreviews
-from app.service.queue.live_queue import MOST_OF_ONE, MOST_STREAMS
+from app.service.queue.live_queue import MOST_OF_ONE, MOST_STREAMS, SOON
 from app.service.queue.rows import QueueRow, hidden, short_prompt, steady
 from app.service.queue.stream import RIGHTS_CURRENT, Changes, Stream
 from app.service.reasons import TooManyPagesOpen
@@ -143,6 +143,11 @@ async def test_nobody_is_sent_anything_of_a_job_that_they_may_not_see(tmp_path: 
             assert may_see or request.job not in text
             assert not is_own or request.job in text
         assert any(row.hidden for changes in sent[person] for row in changes.rows)
+        seen: dict[str, bool] = {}
+        for changes in sent[person]:
+            seen |= {row.key: not row.hidden for row in changes.rows}
+            assert all(seen[key] for key in changes.previews)
+    assert any(changes.previews for each in sent.values() for changes in each)
 
 
 async def test_a_revoked_right_takes_the_content_away(tmp_path: Path) -> None:
@@ -245,7 +250,8 @@ async def test_results_are_announced_once_and_within_a_fifth_of_a_second(tmp_pat
         await anyio.sleep(30.0)
         assert [job for job, _ in announced] == [request.job for request in shown]
         ends = sorted(at.world.simulator.ended_at.values())
-        assert all(heard - end < 0.2 for (_, heard), end in zip(announced, ends, strict=False))
+        # After a moment, in which the result is brought to its person.
+        assert all(SOON - 1e-6 < heard - end < 0.2 for (_, heard), end in zip(announced, ends, strict=False))
         tasks.cancel_scope.cancel()
 
 
@@ -289,12 +295,42 @@ async def test_previews_are_marked_once_and_kept_while_their_job_runs(tmp_path: 
             assert await at.live.preview(BOB, progress.key) is None
 
 
+async def test_a_preview_is_announced_once_to_each_page(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=0.2) as at, anyio.create_task_group() as tasks:
+        tasks.start_soon(at.world.make, at.request())
+        async with at.live.follow(BOB) as stream:
+            announced: list[int] = []
+            messages = 0
+            while not (changes := await stream.next()).finished:
+                messages += bool(changes.progress)
+                for key in changes.previews:
+                    preview = at.live.shown_preview(key)
+                    assert preview is not None
+                    announced.append(preview.version)
+            assert announced == sorted(set(announced))
+            assert 2 <= len(announced) < messages
+        async with at.live.follow(BOB) as stream:
+            assert (await stream.next()).previews == ()
+        assert at.live.shown_preview("unknown") is None
+
+
+async def test_a_page_that_opens_later_is_sent_the_preview_of_now(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=60.0) as at, at.live.follow(ADA) as first, anyio.create_task_group() as tasks:
+        tasks.start_soon(at.world.make, at.request())
+        (key,) = (await until(first, lambda each: bool(each.previews), 100.0)).previews
+        async with at.live.follow(BOB) as stream, at.live.follow(CY) as stranger:
+            assert (await stream.next()).previews == (key,)
+            assert (await stranger.next()).previews == ()
+        tasks.cancel_scope.cancel()
+
+
 async def test_what_is_hidden_at_first_in_its_message_has_no_preview(tmp_path: Path) -> None:
     async with house(tmp_path, is_spoiler=lambda place: place == "") as at, anyio.create_task_group() as tasks:
         tasks.start_soon(at.world.make, at.request())
         async with at.live.follow(ADA) as stream:
             progress = (await until(stream, lambda each: bool(each.progress) and each.progress[0].step > 4)).progress[0]
             assert progress.preview == 0
+            assert at.live.shown_preview(progress.key) is None
             assert await at.live.preview(ADA, progress.key) is None
         tasks.cancel_scope.cancel()
 
@@ -348,6 +384,41 @@ async def test_nothing_is_computed_while_nobody_looks(tmp_path: Path, monkeypatc
             await stream.next()
             await at.world.make(at.request())
             assert read > 20
+
+
+async def test_pages_that_show_no_rows_do_not_make_those_slower_that_do(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, AsyncExitStack() as pages, at.live.follow(BOB) as stream:
+        for number in range(200):
+            await pages.enter_async_context(at.live.follow(Viewer(f"person {number}"), rows=False))
+        messages = 0
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(at.world.make, at.request())
+            while not (await stream.next()).finished:
+                messages += 1
+        # One for each of ten steps, and some more.
+        assert messages >= 10
+
+
+async def test_a_page_without_rows_asks_what_its_person_may_see_only_when_there_is_a_result(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.live.follow(BOB, rows=False) as stream, anyio.create_task_group() as tasks:
+
+        async def make() -> None:
+            await anyio.sleep(10 * RIGHTS_CURRENT)
+            assert at.rights.asked == 0
+            await at.world.make(at.request())
+            at.rights.channels["bob"].clear()
+            await anyio.sleep(RIGHTS_CURRENT)
+            await at.world.make(at.request())
+            at.rights.channels["bob"].add("studio")
+            await anyio.sleep(RIGHTS_CURRENT)
+            await at.world.make(last)
+
+        last = at.request()
+        tasks.start_soon(make)
+        first, second = await stream.next(), await stream.next()
+        assert len(first.finished) == 1
+        assert second.finished == (last.job,)
+        assert at.rights.asked == 3
 
 
 async def test_nobody_has_too_many_pages_open(tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ from app.entry_points import run_request
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-CURRENT = 300.0
-"""Seconds for which an answer counts, from when it was asked for."""
+CURRENT = 270.0
+"""Seconds for which an answer counts, from when it was asked for.
+
+An open page asks again every 20 seconds, and waits some seconds for the answer. So a right that is taken away counts
+within five minutes.
+"""
 
 MOST_KEPT = 10_000
 """Answers that are kept; the oldest are dropped."""

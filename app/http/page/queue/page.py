@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 
 import anyio
@@ -18,6 +19,7 @@ from app.events import JobId
 from app.http.page.context import PageContext
 from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers
+from app.http.page.protection.headers import POLICY_WITH_PREVIEWS
 from app.http.page.queue.event_stream import HEARTBEAT, EventStream, Write, event
 from app.http.page.rendering import environment, render
 from app.service.people.viewer import Viewer
@@ -46,13 +48,17 @@ PURPOSE = "preview"
 MOST_KEPT = 2048
 """Rows that are kept as they were rendered: each is sent to many pages."""
 
+MOST_PREVIEWS = 16
+"""The same of previews, of which each has some hundred kilobytes."""
+
 
 class QueuePage:
     """The routes of the queue.
 
-    `/queue/events` sends two events: `queue`, with what `static/queue.js` changes, and `results`, with a list of jobs
-    whose results are here now. Other pages follow `/queue/events?only=results`. A page for which `over` is sent is not
-    kept up to date any more, because its person is logged out.
+    `/queue/events` sends three events: `queue`, with what `static/queue.js` changes, `results`, with a list of jobs
+    whose results are here now, and `preview`. A preview is in its event, because a request for each would cost ten
+    times as much. Other pages follow `/queue/events?only=results`. A page for which `over` is sent is not kept up to
+    date any more, because its person is logged out.
     """
 
     def __init__(self, context: PageContext, clock: Callable[[], float] = time.time) -> None:
@@ -62,6 +68,7 @@ class QueuePage:
         """Numbers of results count for one life of the bot."""
         self._row_json = lru_cache(MOST_KEPT)(self._make_row_json)
         self._progress_json = lru_cache(MOST_KEPT)(_make_progress_json)
+        self._preview_event = lru_cache(MOST_PREVIEWS)(_make_preview_event)
 
     def routes(self) -> Sequence[BaseRoute]:
         """See `app.http.page.page.PagePart`."""
@@ -89,15 +96,16 @@ class QueuePage:
             self._whole_row(row, progress.get(row.key, RowProgress(key=row.key)), f"{base}/queue/preview/{token}")
             for row in sorted(changes.rows, key=lambda row: order.get(row.key, 0))
         ]
-        return render(
+        response = render(
             request,
             "queue.html",
             section="queue",
             rows=rows,
             summary=texts.queue_summary(*changes.counts),
-            previews=token,
             cancels=self._cancels,
         )
+        response.headers["Content-Security-Policy"] = POLICY_WITH_PREVIEWS
+        return response
 
     async def _follow(self, request: Request, viewer: Viewer) -> Response:
         self._live.check_room(viewer)
@@ -159,7 +167,13 @@ class QueuePage:
                 b"}",
             ]
         )
-        return event("queue", data, ident) + results
+        # Results before previews, which are much longer.
+        return event("queue", data, ident) + results + self._previews(changes.previews)
+
+    def _previews(self, keys: Iterable[str]) -> bytes:
+        """The previews of these rows as events."""
+        previews = ((key, self._live.shown_preview(key)) for key in keys)
+        return b"".join(self._preview_event(key, shown.media_type, shown.image) for key, shown in previews if shown)
 
     def _since(self, ident: str) -> int | None:
         """The number of the last result that a page knows, which connects again; None if it is a new page."""
@@ -190,7 +204,7 @@ class QueuePage:
         return (parts := self._context.parts) is not None and parts.actions is not None
 
     def _make_row_json(self, row: QueueRow) -> bytes:
-        # The page says when, and loads previews, with what is in it already.
+        # The page says when with what is in it already, and gets previews in events of their own.
         return msgspec.json.encode({"key": row.key, "html": self._row(row, RowProgress(key=row.key))})
 
     def _whole_row(self, row: QueueRow, progress: RowProgress, previews: str) -> Markup:
@@ -219,6 +233,10 @@ def _make_progress_json(progress: RowProgress) -> bytes:
             "key": progress.key,
             "percent": round(100 * progress.fraction),
             "step": texts.queue_step(progress),
-            "preview": progress.preview,
         }
     )
+
+
+def _make_preview_event(key: str, media_type: str, image: bytes) -> bytes:
+    picture = f"data:{media_type};base64,{base64.b64encode(image).decode()}"
+    return event("preview", msgspec.json.encode({"key": key, "picture": picture}))

@@ -22,28 +22,12 @@
     return template.content.querySelector("li");
   };
 
-  // A picture stays where it is until the next one is there, and only the newest one is loaded.
-  const showPreview = (row, version) => {
-    const picture = row.querySelector(".queue-picture img");
-    if (!picture || !version) return;
-    picture.dataset.newest = version;
-    if (picture.dataset.loading) return;
-    const address = `${words.previews}/${row.dataset.key}/${version}`;
-    const next = new Image();
-    picture.dataset.loading = version;
-    const done = () => {
-      delete picture.dataset.loading;
-      // Its row may have been made anew meanwhile.
-      const now = picture.closest(".queue-row");
-      if (now && picture.dataset.newest !== String(version)) showPreview(now, Number(picture.dataset.newest));
-    };
-    next.onload = () => {
-      picture.src = address;
-      picture.hidden = false;
-      done();
-    };
-    next.onerror = done;
-    next.src = address;
+  // The picture before stays where it is until this one can be drawn.
+  const showPreview = ({ key, picture }) => {
+    const image = rowOf(key)?.querySelector(".queue-picture img");
+    if (!image) return;
+    image.src = picture;
+    image.hidden = false;
   };
 
   const showRow = ({ key, html }) => {
@@ -63,13 +47,12 @@
     if (hasFocus) row.querySelector("button")?.focus();
   };
 
-  const showProgress = ({ key, percent, step, preview }) => {
+  const showProgress = ({ key, percent, step }) => {
     const row = rowOf(key);
     const bar = row?.querySelector("progress");
     if (!bar) return;
     bar.value = percent;
     bar.nextElementSibling.textContent = step;
-    showPreview(row, preview);
   };
 
   const sort = (order) => {
@@ -117,6 +100,7 @@
     source = new EventSource(words.events);
     source.addEventListener("open", () => showReload(false));
     source.addEventListener("queue", receive);
+    source.addEventListener("preview", (event) => showPreview(JSON.parse(event.data)));
     source.addEventListener("over", close);
     source.addEventListener("error", () => {
       showReload(true);

@@ -33,6 +33,8 @@ from app.discord.gateway.rest.client import RestSender
 from app.discord.messages.ports import Away
 from app.service.people.standing import Standing
 from app.service.people.visibility import OwnOnly, Place, may_read
+from app.service.queue.live_queue import ASKING
+from app.service.queue.stream import RIGHTS_CURRENT
 from tests.discord.fake import FakeDiscord
 from tests.discord.fake import world as world_of
 from tests.discord.fake.world import MEMBER, SEND_MESSAGES, Channel, Person
@@ -317,6 +319,10 @@ async def test_what_was_revoked_or_granted_counts_after_five_minutes_at_most() -
             clock[0] += CURRENT
             changed += await check(visibility, world) != before
     assert changed > 10
+
+
+def test_what_was_revoked_counts_within_five_minutes_on_pages_that_stay_open() -> None:
+    assert CURRENT + RIGHTS_CURRENT + ASKING <= 300.0
 
 
 async def test_an_answer_counts_from_when_it_was_asked_for() -> None:
