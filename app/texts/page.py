@@ -68,6 +68,14 @@ MORE_TO_LOOK_AT = "You cannot see the newest results: press Older to look furthe
 
 NEWEST = "Newest"
 
+NEW_ONE = "1 new result"
+
+NEW_RESULTS = "New results"
+
+NEW_SOME = "{} new results"
+
+NEW_TOO_MANY = "Many new results"
+
 NOTHING_FOUND = "Nothing matches: use fewer words or fewer filters."
 
 NOTHING_OLDER = "There is nothing older: press Newest."

@@ -36,7 +36,8 @@
     if (answer.redirected) location.assign(older.href);
     if (!answer.ok || answer.redirected) return false;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const added = [...next.querySelectorAll(".grid > .tile")];
+    // One that ended late may be among the new ones already.
+    const added = [...next.querySelectorAll("[data-endless] > .tile")].filter(({ id }) => !document.getElementById(id));
     grid.append(...added.map((tile) => document.adoptNode(tile)));
     const further = next.getElementById("older");
     if (further) {
