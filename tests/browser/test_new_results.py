@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.test_access import violations
 from tests.browser.test_gallery import MOVES
 from tests.browser.visit import Visit
 from tests.browser.world import World, until
@@ -75,6 +76,7 @@ def test_a_button_shows_new_results_to_who_looks_at_others(alice: Visit, page_wo
     button = page.get_by_role("button", name="2 new results")
     expect(button).to_be_visible()
     assert page.evaluate("window.moved") == []
+    assert violations(page) == []
     button.click()
     expect(page.locator("#new > .tile").first.locator("a")).to_be_focused()
     expect(page.locator("#new > .tile")).to_have_count(2)
@@ -82,3 +84,4 @@ def test_a_button_shows_new_results_to_who_looks_at_others(alice: Visit, page_wo
     expect(page.locator("#new > .tile").first).to_be_in_viewport()
     expect(page.locator(f"#{first}")).to_be_in_viewport()
     expect(button).to_be_hidden()
+    assert violations(page) == []
