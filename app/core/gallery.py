@@ -150,6 +150,10 @@ class GalleryRecords(Protocol):
         """The newest entry for which nobody has tried to make thumbnails; waits until there is one."""
         ...
 
+    async def thumbnails_tried(self, job: JobId) -> GalleryRow | None:
+        """The entry of a job, None if it has none. Waits until somebody has tried to make its thumbnails."""
+        ...
+
     async def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """Record the pixels of an entry's first thumbnail; 0 and 0 if none could be made."""
         ...

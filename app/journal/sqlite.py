@@ -136,6 +136,8 @@ class SqliteJournal:
         self._reading = anyio.Lock()
         self._grown = anyio.Event()
         """Set once an entry was added to the gallery; replaced by another one then."""
+        self._tried = anyio.Event()
+        """The same for an entry whose thumbnails were tried."""
         self._inbox: MemoryObjectSendStream[_Batch]
         self._batches: MemoryObjectReceiveStream[_Batch]
         self._inbox, self._batches = anyio.create_memory_object_stream[_Batch](WAITING)
@@ -369,6 +371,17 @@ class SqliteJournal:
     async def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """See `app.core.gallery.GalleryRecords`."""
         await self._patiently(self._write_once, self._store.keep_dimensions, job, width, height)
+        self._tried.set()
+        self._tried = anyio.Event()
+
+    async def thumbnails_tried(self, job: JobId) -> GalleryRow | None:
+        """See `app.core.gallery.GalleryRecords`."""
+        while True:
+            tried = self._tried
+            row = await self.gallery_row(job)
+            if row is None or row.width is not None:
+                return row
+            await tried.wait()
 
     async def decisions(self) -> Decisions:
         """See `app.core.journal_port.JobHistory`."""

@@ -68,6 +68,14 @@ MORE_TO_LOOK_AT = "You cannot see the newest results: press Older to look furthe
 
 NEWEST = "Newest"
 
+NEW_ONE = "1 new result"
+
+NEW_RESULTS = "New results"
+
+NEW_SOME = "{} new results"
+
+NEW_TOO_MANY = "Many new results"
+
 NOTHING_FOUND = "Nothing matches: use fewer words or fewer filters."
 
 NOTHING_OLDER = "There is nothing older: press Newest."
@@ -149,6 +157,8 @@ JOB = "Job"
 
 KEEP_IT = "Keep it"
 
+KEPT = "These settings are your defaults now. Type /settings in Discord to see or reset them."
+
 MADE_BY = "Server"
 
 MADE_FROM = "Made from"
@@ -218,6 +228,11 @@ def bytes_text(size: int) -> str:
 def described(title: str, number: int, count: int) -> str:
     """What a picture shows, for people who do not see it; of several ones, with its number."""
     return f"{number} of {count}: {title}" if count > 1 else title
+
+
+def of_picture(action: str, number: int) -> str:
+    """The label of a button for one of several pictures."""
+    return f"{action}: picture {number}"
 
 
 def picture_number(number: int) -> str:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.visit import Visit, visit
 from tests.browser.world import World, until
 
-MOVED = """() => new Promise((done) => {
-  const moved = [];
+MOVES = """() => {
+  window.moved = [];
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries().filter(({ value }) => value > 0.001)) {
       for (const { node } of entry.sources) moved.push(`${entry.value.toFixed(3)} ${node?.id || node?.className}`);
     }
   }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => done(moved), 200);
-})"""
-"""Which parts of the page moved although nobody touched it."""
+}"""
+"""Keeps, in `moved`, which parts of the page move although nobody touches it."""
 
 FROM_HERE = "(element) => element.getBoundingClientRect().top"
 
@@ -80,7 +79,9 @@ def test_a_link_of_the_command_page_logs_in_once(browser: Browser, page_world: W
 def test_nothing_moves_while_the_pictures_of_the_gallery_arrive(alice: Visit) -> None:
     page = alice.page
     until(lambda: page.locator(".grid img").first.evaluate("(picture) => picture.complete && picture.naturalWidth"))
-    assert page.evaluate(MOVED) == []
+    page.evaluate(MOVES)
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.moved") == []
 
 
 def test_ten_thousand_results_are_browsed_without_end(alice: Visit) -> None:
@@ -101,6 +102,31 @@ def test_ten_thousand_results_are_browsed_without_end(alice: Visit) -> None:
     expect(tiles).to_have_count(60)
     expect(page.get_by_role("link", name="Older")).to_have_count(0)
     assert min(keys(page)) == 1
+
+
+def test_nothing_moves_while_somebody_scrolls_faster_than_results_arrive(alice: Visit) -> None:
+    page = alice.page
+    page.evaluate(MOVES)
+
+    def slowly(route: Route) -> None:
+        page.wait_for_timeout(150)
+        route.continue_()
+
+    page.route("**/?before=*", slowly)
+    tiles = page.locator(".grid > .tile")
+    page.mouse.move(640, 400)
+    while tiles.count() < 400:
+        page.mouse.wheel(0, 900)
+        page.wait_for_timeout(30)
+    page.unroute_all(behavior="wait")
+    assert page.evaluate("window.moved") == []
+    hidden = tiles.evaluate_all("(all) => all.filter((one) => getComputedStyle(one).visibility === 'hidden').length")
+    assert hidden < 10
+    # Nothing comes after the very last row.
+    alice.open("/?before=70")
+    page.mouse.wheel(0, 20_000)
+    expect(tiles).to_have_count(69)
+    expect(tiles.last).to_be_visible()
 
 
 def test_back_from_a_picture_leads_to_where_one_was(alice: Visit) -> None:

@@ -55,6 +55,8 @@ class Visit:
         is_part = response.request.resource_type != "document" and response.url.startswith(self.world.url)
         # The job of a preview may have ended before the browser asks for it.
         is_late = response.status == 404 and "/queue/preview/" in response.url
+        # A thumbnail may be made later than it is first asked for.
+        is_late |= response.status == 410 and response.url.endswith("/t.webp")
         if is_part and response.status >= 400 and not is_late:
             self.complaints.append(f"{response.status} {response.url}")
 

@@ -129,7 +129,10 @@ async def test_without_the_page_no_thumbnail_is_made_that_nobody_looks_at(stage:
         message = await stage.result(stage.discord.slash("txt2img", {"prompt": "a cat", **SMALL}))
         await ended(life, job_of(message))
         (tile,) = (await gallery_of(life).page(Viewer(stage.discord.alice.id), GalleryQuery())).entries
-        assert (tile.width, tile.spoiler) == (0, False)
+        assert not tile.spoiler
+        row = await life.journal.gallery_row(tile.entry.job)
+        assert row is not None
+        assert row.width is None
         assert not await inline(list[Path], stage.data.glob("results/**/*.thumbnail"))
 
 

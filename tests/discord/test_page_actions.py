@@ -28,6 +28,7 @@ anyio_backend = only_on("asyncio")
 
 NOTHING: Mapping[str, str] = {}
 MODERATORS = "1500000000000000001"
+SAVE = "Save as my defaults"
 
 
 def page(life: Life) -> PageActions:
@@ -121,8 +122,9 @@ async def test_every_action_of_a_result_makes_a_job_that_its_channel_shows(stage
         _, job = await imagined(stage, life, count=2)
         alice, bob = stage.discord.alice, stage.discord.person("bob")
         actions = await offered(life, alice, job)
-        changes = [f"{change} {number}" for change in texts.CHANGES.values() for number in (1, 2)]
-        assert list(actions) == ["Again", "Edit prompt", *changes, "Redraw 1", "Redraw 2", "Image to image", "Delete"]
+        changes = [f"{change}: picture {number}" for change in texts.CHANGES.values() for number in (1, 2)]
+        redraws = [f"Redraw: picture {number}" for number in (1, 2)]
+        assert list(actions) == ["Again", "Edit prompt", *changes, *redraws, "Image to image", SAVE, "Delete"]
         assert [action.label for action in actions.values() if action.style == "primary"] == ["Again"]
         again = await pressed(life, bob, job, "again")
         assert (again.request.owner, again.request.parent) == (bob.id, job.id)
@@ -137,7 +139,7 @@ async def test_every_action_of_a_result_makes_a_job_that_its_channel_shows(stage
         varied = await pressed(life, alice, job, "strong", result=2)
         assert varied.request.variation is not None
         assert Path(varied.request.variation.picture).name.endswith("-02.png")
-        redrawn = await pressed(life, alice, job, *about(actions["Redraw 2"]))
+        redrawn = await pressed(life, alice, job, *about(actions["Redraw: picture 2"]))
         assert (redrawn.request.workflow, redrawn.request.parent) == ("img2img", job.id)
         assert redrawn.request.values["denoise"] == 0.55
         assert str(redrawn.request.values["image"]).endswith("-02.png")
@@ -172,6 +174,21 @@ async def test_other_values_are_asked_for_and_nothing_else_changes(stage: Stage)
         )
         assert "a whole number" in await refusal(life, stage.discord.alice, job, "vary", {**filled, "steps": "many"})
         assert len(stage.simulator.history) == 2
+
+
+async def test_settings_are_saved_as_ones_own_as_by_the_button_in_discord(stage: Stage) -> None:
+    async with stage.bot() as life:
+        _, job = await imagined(stage, life, steps=7)
+        bob = stage.discord.person("bob")
+        assert SAVE in await offered(life, bob, job)
+        assert await page(life).press(bob.id, job, "keep", fields={}) is None
+        saved = (await life.journal.preferences(bob.id))["txt2img"]
+        assert saved["steps"] == 7
+        assert not {"prompt", "seed"} & saved.keys()
+        assert await life.journal.preferences(stage.discord.alice.id) == {}
+        plain = await ended(life, job_of(await stage.result(stage.discord.slash("txt2img", prompt="a cat"))))
+        assert SAVE not in await offered(life, bob, plain)
+        assert "nothing to save" in await refusal(life, bob, plain, "keep")
 
 
 async def test_a_job_that_waits_is_edited_and_cancelled_by_its_person_alone(stage: Stage) -> None:
@@ -240,9 +257,9 @@ async def test_who_may_not_write_there_or_see_it_makes_nothing(stage: Stage) -> 
         secret.overwrites = [{"id": bob.id, "type": 1, "allow": "0", "deny": str(VIEW_CHANNEL)}]
         discord.guild.left.add(gone.id)
         assert "You cannot write in the channel" in await refusal(life, bob, here, "again")
-        assert list(await offered(life, bob, here)) == []
+        assert list(await offered(life, bob, here)) == [SAVE], "nothing is made of that"
         assert "I cannot post in the channel" in await refusal(life, discord.alice, there, "again")
-        assert list(await offered(life, discord.alice, there)) == ["Delete"]
+        assert list(await offered(life, discord.alice, there)) == [SAVE, "Delete"]
         for person, job in ((bob, hidden), (gone, here)):
             for verb in ("again", "cancel", "delete"):
                 assert "This job was removed" in await refusal(life, person, job, verb)

@@ -127,8 +127,6 @@ class RequestDispatcher:
             ),
             settings_cards=self._settings_cards,
             drafts=drafts,
-            job_history=job_history,
-            catalog=catalog,
             live_messages=live_messages,
             responder=responder,
         )

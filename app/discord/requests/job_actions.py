@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Container
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping
 
 from msgspec.structs import replace
 
@@ -22,7 +22,8 @@ from app.service.jobs.job_factory import JobFactory, given_values
 from app.service.offers.catalog import Catalog
 from app.service.offers.choices import Choices
 from app.service.people.permissions import check_permitted
-from app.service.reasons import EditTooLate, JobEnded, JobRemoved, JobUnfinished, UnknownButton
+from app.service.people.preferences import savable_values
+from app.service.reasons import EditTooLate, JobEnded, JobRemoved, JobUnfinished, NothingToSave, UnknownButton
 from app.service.requests import Person
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
@@ -91,23 +92,30 @@ class JobActions:
                 self._job_factory.check_can_create(press.workflow, person)
             case "retry" | "fetch":
                 self._job_factory.check_can_repeat(job, person)
+            case "keep":
+                self._savable(job, person)
             case _:
                 pass
 
     async def request(
-        self, pressed: ButtonPressed, job: Job, person: Person, *, most: int = MOST_FIELDS
+        self, pressed: ButtonPressed, job: Job, person: Person, *, asked: Form | None = None
     ) -> JobRequest | None:
-        """The request for the job that a button makes; None if it makes none. Its form had at most so many fields."""
+        """The request for the job that a button makes; None if it makes none.
+
+        `asked` is the form that was filled in, None for that of Discord.
+        """
         match pressed.press.verb:
             case "fetch":
                 return await self._job_factory.fetch_again(job, person)
             case "retry":
                 return self._job_factory.retry(job, person)
             case _:
-                request = await self._request_from(pressed, job, person, most)
+                request = await self._request_from(pressed, job, person, asked)
                 return None if request is None else replace(request, parent=job.id)
 
-    async def _request_from(self, pressed: ButtonPressed, job: Job, person: Person, most: int) -> JobRequest | None:
+    async def _request_from(
+        self, pressed: ButtonPressed, job: Job, person: Person, asked: Form | None
+    ) -> JobRequest | None:
         press, factory = pressed.press, self._job_factory
         if (change := CHANGES.get(press.verb)) is not None:
             return await factory.change(job, change, press.result or 1, person)
@@ -116,11 +124,11 @@ class JobActions:
                 return await factory.again(job, person)
             case "vary":
                 workflow = self._catalog.usable(job.request.workflow, person)
-                values = _varied(job, workflow, pressed, await self.forms.form(press, person, most=most))
+                values = _varied(job, workflow, pressed, asked or await self.forms.form(press, person))
                 return await factory.vary(job, values, person, pressed.files)
             case "use":
                 workflow = self._catalog.usable(press.workflow, person)
-                asked = await self.forms.form(press, person, most=most)
+                asked = asked or await self.forms.form(press, person)
                 values, number = modals.answers(workflow, pressed.fields or {}, asked)
                 number = press.result or number
                 return await factory.follow_up(job, workflow.name, press.number, values, number, person, pressed.files)
@@ -147,6 +155,19 @@ class JobActions:
             return None
         job = await self.find(job.id)
         return answer.limit or EditTooLate(over=job.terminal_update is not None)
+
+    async def keep_settings(self, job: Job, person: Person) -> tuple[Workflow, Mapping[str, Json]]:
+        """Save a job's settings as the person's own defaults; returns its workflow and what was saved."""
+        workflow, values = self._savable(job, person)
+        await self._job_history.prefer(person.user, workflow.name, values)
+        return workflow, values
+
+    def _savable(self, job: Job, person: Person) -> tuple[Workflow, Mapping[str, Json]]:
+        workflow = self._catalog.usable(job.request.workflow, person)
+        values = savable_values(job.request, workflow)
+        if not values:
+            raise WorkflowError(NothingToSave())
+        return workflow, values
 
     async def delete_files(self, job: Job) -> None:
         """Delete the files of a job that has ended, and show it in the gallery to nobody."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from app.core.jobs.job import Job
-from app.core.journal_port import JobHistory
 from app.discord import message_ref
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.requests.drafts import Drafts
@@ -14,9 +13,7 @@ from app.discord.requests.responder import Responder
 from app.discord.requests.settings_cards import SettingsCards
 from app.discord.ui import pages
 from app.discord.user_request import ButtonPressed, Caller
-from app.service.offers.catalog import Catalog
-from app.service.people.preferences import savable_values
-from app.service.reasons import NothingToSave, UnknownButton
+from app.service.reasons import UnknownButton
 from app.texts.reasons.text import reason_text
 from app.workflows.model import WorkflowError
 
@@ -32,8 +29,6 @@ class JobButtons:
         details: JobDetails,
         settings_cards: SettingsCards,
         drafts: Drafts,
-        job_history: JobHistory,
-        catalog: Catalog,
         live_messages: LiveMessages,
         responder: Responder,
     ) -> None:
@@ -42,8 +37,6 @@ class JobButtons:
         self._details = details
         self._settings_cards = settings_cards
         self._drafts = drafts
-        self._job_history = job_history
-        self._catalog = catalog
         self._live_messages = live_messages
         self._responder = responder
 
@@ -90,9 +83,5 @@ class JobButtons:
 
     async def _keep(self, job: Job, caller: Caller) -> None:
         """Save a job's settings as the caller's own."""
-        workflow = self._catalog.usable(job.request.workflow, caller)
-        values = savable_values(job.request, workflow)
-        if not values:
-            raise WorkflowError(NothingToSave())
-        await self._job_history.prefer(caller.user, workflow.name, values)
+        workflow, values = await self._actions.keep_settings(job, caller)
         await self._responder.tell(caller, pages.kept(workflow, values))

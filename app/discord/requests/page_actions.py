@@ -20,7 +20,7 @@ from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.responder import Responder
 from app.discord.ui import modals
-from app.discord.ui.forms import OFF, SwitchField
+from app.discord.ui.forms import OFF, Form, SwitchField
 from app.discord.ui.page_fields import EVERY_FIELD, needs_file, page_fields
 from app.discord.user_request import ButtonPressed
 from app.events import Failed, Finished, JobId, Lost
@@ -44,7 +44,8 @@ from app.service.reasons import (
 from app.service.requests import Person
 from app.service.values import check_values
 from app.texts.discord import job_message as texts
-from app.texts.discord.pages import DELETE
+from app.texts.discord.pages import DELETE, SAVE_SETTINGS
+from app.texts.page import of_picture
 from app.workflows.model import WorkflowError
 from app.workflows.variations.derive import CHANGES
 
@@ -177,16 +178,22 @@ class DiscordPageActions:
             await (self._actions.cancel(job) if verb == "cancel" else self._delete(job, asker))
             return None
         await self._actions.check(press, job, asker.person)
+        if verb == "keep":
+            await self._actions.keep_settings(job, asker.person)
+            return None
+        form: Form | None = None
         pressed = ButtonPressed(press=press)
         if verb in ASKS_FIRST:
-            pressed = await self._filled_in(press, job, asker.person, fields)
+            form = await self._actions.forms.form(press, asker.person, most=EVERY_FIELD)
+        if form is not None:
+            pressed = self._filled_in(press, job, asker.person, form, fields)
         if verb == "edit":
             reason = await self._actions.edit(pressed, job, asker.person, most=EVERY_FIELD)
             if reason is not None:
                 raise WorkflowError(reason)
             return None
         place = asker.check_place()
-        request = await self._actions.request(pressed, job, asker.person, most=EVERY_FIELD)
+        request = await self._actions.request(pressed, job, asker.person, asked=form)
         if request is None:
             raise WorkflowError(UnknownButton())
         await self._starter.begin_from_page(place, request, asker.person)
@@ -221,11 +228,10 @@ class DiscordPageActions:
         )
         return _Asker(asker, place, standing)
 
-    async def _filled_in(self, press: Press, job: Job, person: Person, fields: Mapping[str, str]) -> ButtonPressed:
+    def _filled_in(
+        self, press: Press, job: Job, person: Person, form: Form, fields: Mapping[str, str]
+    ) -> ButtonPressed:
         """The button with what was filled into its form, as far as the form asks for it. Raises `WorkflowError`."""
-        form = await self._actions.forms.form(press, person, most=EVERY_FIELD)
-        if form is None:
-            return ButtonPressed(press=press)
         filled = {
             field.name: fields.get(field.name, OFF)
             for field in form.fields
@@ -243,6 +249,8 @@ class DiscordPageActions:
                 actions.append(action)
             last = PageAction(verb="cancel", label=texts.CANCEL, style="danger")
         else:
+            if isinstance(job.terminal_update, Finished) and await self._can(Press("keep", job.id), job, asker):
+                actions.append(PageAction(verb="keep", label=SAVE_SETTINGS))
             last = PageAction(verb="delete", label=DELETE, style="danger")
         if await self._can(Press(last.verb, job.id), job, asker):
             actions.append(last)
@@ -338,4 +346,4 @@ def _is_there(job: Job, number: int) -> bool:
 
 def _numbered(label: str, number: int, numbers: Sized) -> str:
     """The label of an action on one of several results."""
-    return texts.of_picture(label, number) if len(numbers) > 1 else label
+    return of_picture(label, number) if len(numbers) > 1 else label

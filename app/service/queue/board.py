@@ -11,6 +11,7 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.core.gallery import prompt_of
 from app.core.jobs.job import Job
 from app.core.scheduling.overview import Overview, RunningRequest, WaitingRequest
 from app.events import AnyUpdate, Finished, JobId, Previewed, ServerName
@@ -214,7 +215,7 @@ class QueueBoard:
             owner=request.owner,
             person=self._names.get(request.owner, ""),
             title=self._titles(request.workflow),
-            prompt=short_prompt(request.values.get("prompt")),
+            prompt=short_prompt(prompt_of(request.values)),
             pictures=request.pictures,
         )
 

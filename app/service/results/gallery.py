@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path, PurePath
@@ -9,12 +10,15 @@ from pathlib import Path, PurePath
 import anyio
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.gallery import Audience, GalleryEntry, GalleryOrigin, GalleryQuery, GalleryRow, is_shown
 from app.core.jobs.job import Job
 from app.core.journal_port import JobHistory, RecordDamaged
 from app.entry_points import run_request
 from app.events import JobId
+from app.media_worker.dimensions import read_dimensions
+from app.media_worker.protocol import Dimensions
 from app.ports import RunSync
 from app.retention.files import thumbnail_path
 from app.service.people.viewer import Viewer
@@ -41,6 +45,13 @@ MOST_ORIGINS = 2_000
 MOST_CHOICES = 100
 """Choices of one filter: the ones that were seen most recently."""
 
+RECENT = 1_000
+"""The newest entries among which those are looked for that have ended since a moment ago: few jobs take so long that
+more others are accepted meanwhile."""
+
+SOON, PATIENCE_FOR_THUMBNAIL = 20.0, 3.0
+"""Seconds from the end of a job within which its thumbnails are expected, and for which one call waits for them."""
+
 ROUNDS = 3
 """How often the choices are read: each time without the channels that turned out to be hidden."""
 
@@ -51,7 +62,8 @@ MOST_RELATIVES = 24
 class Tile(Struct, frozen=True, kw_only=True):
     """What the grid needs of one entry. `files` are the names of the result's files.
 
-    `width` and `height` are the pixels of the thumbnail, 0 if there is none.
+    `width` and `height` are the pixels of the thumbnail, 0 if there is none. If it is expected `soon`, they are those
+    of the file, which has the same shape.
     """
 
     entry: GalleryEntry
@@ -60,6 +72,7 @@ class Tile(Struct, frozen=True, kw_only=True):
     width: int
     height: int
     spoiler: bool
+    soon: bool = False
 
 
 class GalleryPage(Struct, frozen=True):
@@ -99,7 +112,8 @@ class Gallery:
     """Shows results to viewers. What a viewer may not see is as if it did not exist.
 
     Everybody sees what is their own; of others, what was asked for in a channel of a Discord server that the viewer may
-    see now. `is_spoiler` says whether the place of a job, in the frontend's format, hides its result at first.
+    see now. `is_spoiler` says whether the place of a job, in the frontend's format, hides its result at first. `clock`
+    returns seconds since 1970.
     """
 
     def __init__(
@@ -109,17 +123,32 @@ class Gallery:
         *,
         is_spoiler: Callable[[str], bool] = no_spoiler,
         run_sync: RunSync = to_thread.run_sync,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._job_history = job_history
         self._visibility = visibility
         self._is_spoiler = is_spoiler
         self._run_sync = run_sync
+        self._clock = clock
 
     async def page(
         self, viewer: Viewer, query: GalleryQuery, *, before: int | None = None, limit: int = 60
     ) -> GalleryPage:
         """The newest entries with keys below `before` that match. Raises `JournalUnavailable`."""
         return await self._entries(viewer, query, before, max(1, min(limit, MOST_ENTRIES)))
+
+    async def ended_since(self, viewer: Viewer, query: GalleryQuery, since: float, *, limit: int) -> GalleryPage:
+        """The entries that match and ended at `since` or later, among the `RECENT` newest ones.
+
+        If there are more than `limit`, the oldest of them, with the key of the newest one of these. Raises
+        `JournalUnavailable`.
+        """
+        newest = await self._job_history.gallery(GalleryQuery(), Audience(viewer.person, everything=True), limit=1)
+        after = newest[0].entry.key - RECENT if newest else 0
+        since = since if query.since is None else max(since, query.since)
+        limit = max(1, min(limit, MOST_ENTRIES))
+        page = await self._entries(viewer, replace(query, since=since), after, limit, newer=True)
+        return replace(page, entries=page.entries[::-1])
 
     async def next_to(self, viewer: Viewer, query: GalleryQuery, key: int, *, newer: bool) -> Tile | None:
         """The next older entry that matches, or the next `newer` one; None if there is none near.
@@ -132,7 +161,7 @@ class Gallery:
     async def tile(self, viewer: Viewer, job: str) -> Tile | None:
         """The entry of a job; None if it has none that the viewer may see. Raises `JournalUnavailable`."""
         row = await self._row(viewer, job)
-        return self._tile(row) if row is not None and row.entry.ended else None
+        return await self._tile(row) if row is not None and row.entry.ended else None
 
     async def _entries(
         self, viewer: Viewer, query: GalleryQuery, position: int | None, limit: int, *, newer: bool = False
@@ -153,7 +182,7 @@ class Gallery:
                 if sight.shows_row(row):
                     if len(tiles) == limit:
                         return GalleryPage(tuple(tiles), tiles[-1].entry.key)
-                    tiles.append(self._tile(row))
+                    tiles.append(await self._tile(row))
                 position = row.entry.key
             if len(rows) <= limit:
                 return GalleryPage(tuple(tiles), None)
@@ -197,8 +226,14 @@ class Gallery:
         )
 
     async def thumbnail(self, viewer: Viewer, job: str, index: int) -> Path | None:
-        """The thumbnail of a file of a result, counted from 0; None if there is none that the viewer may see."""
+        """The thumbnail of a file of a result, counted from 0; None if there is none that the viewer may see.
+
+        Waits for one that is expected soon.
+        """
         row = await self._row(viewer, job)
+        if row is not None and self._is_expected(row):
+            with anyio.move_on_after(PATIENCE_FOR_THUMBNAIL):
+                row = await self._job_history.thumbnails_tried(row.entry.job)
         if row is None or not row.width or not 0 <= index < len(row.files):
             return None
         path = thumbnail_path(row.files[index])
@@ -232,7 +267,7 @@ class Gallery:
         request = job.request
         if not await self._shows(viewer, request.owner, request.guild, request.shown_in, hidden):
             return None
-        return Relative(job, self._tile(row) if row is not None and row.entry.ended else None)
+        return Relative(job, await self._tile(row) if row is not None and row.entry.ended else None)
 
     async def _row(self, viewer: Viewer, job: str) -> GalleryRow | None:
         row = await self._job_history.gallery_row(JobId(job))
@@ -250,14 +285,22 @@ class Gallery:
             return False
         return await self._visibility.may_see(viewer.person, Place(guild, channel, owner))
 
-    def _tile(self, row: GalleryRow) -> Tile:
+    def _is_expected(self, row: GalleryRow) -> bool:
+        """Whether the thumbnails of an entry are about to be made."""
+        return row.width is None and abs(self._clock() - row.entry.ended) < SOON
+
+    async def _tile(self, row: GalleryRow) -> Tile:
+        width, height, soon = row.width or 0, row.height or 0, False
+        if self._is_expected(row) and (shape := await self._run_sync(_shape, row.files)) is not None:
+            (width, height), soon = shape, True
         return Tile(
             entry=row.entry,
             files=tuple(PurePath(file).name for file in row.files),
             kind=kind_of(row.files),
-            width=row.width or 0,
-            height=row.height or 0,
+            width=width,
+            height=height,
             spoiler=self._is_spoiler(row.place),
+            soon=soon,
         )
 
 
@@ -323,6 +366,12 @@ class _Sight:
                 for place in asked:
                     work = partial(run_request, partial(ask, *place), "who may see a channel is not known")
                     asking.start_soon(work, name="visibility")
+
+
+def _shape(files: Iterable[str]) -> Dimensions | None:
+    """The pixels of the first file that can have a thumbnail; None if there is none, or if it does not state them."""
+    first = next((file for file in files if kind_of([file]) in {"picture", "video"}), None)
+    return read_dimensions(Path(first)) if first is not None else None
 
 
 def _is_own(viewer: Viewer, owner: str) -> bool:

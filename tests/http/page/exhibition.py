@@ -88,7 +88,12 @@ class Exhibition:
         )
         context = self.site.context
         picture = PicturePart(context, run_sync=inline, clock=self.site.clock)
-        parts = [GalleryPart(context), picture, ActionsPart(context, picture), Files(context, run_sync=inline)]
+        parts = [
+            GalleryPart(context, self.site.clock),
+            picture,
+            ActionsPart(context, picture),
+            Files(context, run_sync=inline),
+        ]
         page = Page(context, parts, RateLimits([], self.site.clock))
         self.site.app = Application(page.routes(), page.middleware)
 

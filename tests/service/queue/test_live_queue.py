@@ -79,6 +79,15 @@ async def test_a_running_job_is_shown_as_each_person_may_see_it(tmp_path: Path) 
             assert (await until(stream, lambda each: bool(each.finished))).finished == (request.job,)
 
 
+async def test_a_request_is_described_by_the_same_slots_as_in_the_gallery(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, anyio.create_task_group() as tasks:
+        request = replace(at.request(), values={"text": "what is to be said"})
+        tasks.start_soon(at.world.make, request)
+        async with at.live.follow(BOB) as stream:
+            (row,) = (await until(stream, runs)).rows
+            assert row.prompt == "what is to be said"
+
+
 async def test_a_hidden_row_has_no_more_than_its_place(tmp_path: Path) -> None:
     full = QueueRow(
         key="k",

@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio import lowlevel
+from msgspec.structs import replace
+from PIL import Image
 
 from app.core.gallery import GalleryQuery
 from app.core.jobs.job import Job, JobRequest, State
@@ -113,6 +115,63 @@ async def test_a_page_has_what_one_sees_and_ones_own_and_ends_with_a_key_only_if
     assert names(await gallery.page(BOB, ANY, before=3)) == ["1"]
     assert names(await gallery.page(DEMO, ANY)) == ["5", "4", "3", "2", "1"]
     assert names(await gallery.page(Viewer("cy"), GalleryQuery(text="the 2"))) == []
+
+
+async def test_what_ended_since_a_moment_is_told_to_who_may_see_it_in_whatever_order_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    now = 100.0
+    async with open_journal(tmp_path / "atelier.db", run_sync=inline, clock=lambda: now, durable=False) as journal:
+        slow = replace(job("slow"), state=State.QUEUED, terminal_update=None, notified=False)
+        await journal.record([slow, job("before")], [])
+        now = 200.0
+        await journal.record([job("late", "c2", "bob"), job("own", "c2"), job("other")], [])
+        await journal.record([job("slow")], [])
+        gallery = Gallery(journal, Channels("c1"), run_sync=inline)
+        page = await gallery.ended_since(ADA, ANY, 200.0, limit=10)
+        assert (names(page), page.older) == (["other", "own", "slow"], None)
+        assert names(await gallery.ended_since(ADA, GalleryQuery(text="own"), 200.0, limit=10)) == ["own"]
+        assert names(await gallery.ended_since(ADA, GalleryQuery(since=300.0), 200.0, limit=10)) == []
+        page = await gallery.ended_since(ADA, ANY, 100.0, limit=2)
+        assert names(page) == ["before", "slow"]
+        assert page.older is not None
+
+
+async def test_a_new_result_has_the_shape_of_its_file_until_its_thumbnail_is_there_which_is_waited_for(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    made = job("new")
+    path = tmp_path / "new.png"
+    Image.new("RGB", (60, 20)).save(path)
+    made.terminal_update = Finished(ServerName("studio"), files=(str(path),), job=made.id)
+    await journal.record([made], [])
+    gallery = Gallery(journal, Channels("c1"), run_sync=inline, clock=lambda: 6.0)
+    tile = await gallery.tile(ADA, "new")
+    assert tile is not None
+    assert (tile.width, tile.height, tile.soon) == (60, 20, True)
+    began = anyio.current_time()
+    assert await gallery.thumbnail(ADA, "new", 0) is None
+    assert anyio.current_time() - began == service.PATIENCE_FOR_THUMBNAIL
+    found: list[Path | None] = []
+
+    async def wait() -> None:
+        found.append(await gallery.thumbnail(ADA, "new", 0))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.sleep(1.0)
+        thumbnail_path(str(path)).touch()
+        await journal.keep_dimensions(made.id, 30, 10)
+    assert found == [thumbnail_path(str(path))]
+    tile = await gallery.tile(ADA, "new")
+    assert tile is not None
+    assert (tile.width, tile.height, tile.soon) == (30, 10, False)
+    # Nobody waits for one that was not made in time.
+    await journal.record([job("old")], [])
+    old = Gallery(journal, Channels("c1"), run_sync=inline, clock=lambda: 5.0 + service.SOON)
+    began = anyio.current_time()
+    assert await old.thumbnail(ADA, "old", 0) is None
+    assert anyio.current_time() == began
 
 
 async def test_a_channel_is_asked_for_once_on_a_page_and_only_some_at_a_time(journal: SqliteJournal) -> None:

@@ -14,7 +14,7 @@ from app.http.page.forms import form_of
 from app.http.page.guard import for_viewers, parts_of
 from app.http.page.rendering import render
 from app.http.page.results.picture import PicturePart, Tried
-from app.http.page.results.searching import Search
+from app.http.page.results.searching import Search, read_search
 from app.http.page.results.tiles import tile_views
 from app.service.page_actions import PageActions
 from app.service.people.viewer import Viewer
@@ -62,6 +62,9 @@ class ActionsPart:
                 raise
             tried = Tried(verb, number, result, workflow, fields, reason_text(error.reason))
             return await self._picture.show(request, viewer, job, tried)
+        if verb == "keep":
+            kept = read_search(request.query_params).address(f"{self._context.address.base}/jobs/{job.id}", kept="1")
+            return RedirectResponse(kept, 303)
         return RedirectResponse(f"{self._context.address.base}/jobs/{made or job.id}", 303)
 
     async def _delete(self, request: Request, viewer: Viewer) -> Response:

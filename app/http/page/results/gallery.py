@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from app.core.gallery import GalleryQuery
 from app.http.page.context import PageContext
 from app.http.page.guard import for_viewers, parts_of
 from app.http.page.parts import PageParts
-from app.http.page.rendering import render
+from app.http.page.rendering import render, render_problem
 from app.http.page.results.people import names_of_guilds, names_of_people
 from app.http.page.results.searching import Refused, Search, key_of, query_of, read_search
 from app.http.page.results.tiles import name_of, tile_views, title_of
@@ -26,6 +27,16 @@ PER_PAGE = 60
 
 MOST_PEOPLE = 50
 """People and servers that can be chosen as filters: each may have to be asked for."""
+
+
+MOST_NEW = 30
+"""New results that an open page is sent at once; if there are more, it is loaded anew."""
+
+MARGIN = 5
+"""Seconds before now from which an open page gets what is new: a result is recorded some time after it ended."""
+
+SPREAD, SPREAD_PER_PAGE = 20, 5
+"""Milliseconds within which an open page asks for a new result, and what each further one adds: not all at once."""
 
 
 class Choice(Struct, frozen=True):
@@ -52,17 +63,64 @@ class Chip(Struct, frozen=True):
     address: str
 
 
-class GalleryPart:
-    """The grid."""
+class Live(Struct, frozen=True, kw_only=True):
+    """What an open page needs to show new results.
 
-    def __init__(self, context: PageContext) -> None:
+    `events` is where it hears of them, and `address` where it gets those that ended at `since`, in seconds since 1970,
+    or later. It asks within `spread` milliseconds. If there are `more` than it gets, it is loaded anew, from `page`.
+    """
+
+    events: str
+    address: str
+    page: str
+    since: int
+    spread: int
+    more: bool = False
+
+
+class GalleryPart:
+    """The grid. An open one asks `/new` for results that came since. `clock` returns the seconds since 1970."""
+
+    def __init__(self, context: PageContext, clock: Callable[[], float] = time.time) -> None:
         self._context = context
+        self._clock = clock
 
     def routes(self) -> Sequence[BaseRoute]:
-        """The route of the grid."""
-        return [Route("/", for_viewers(self._show))]
+        """The routes of the grid."""
+        return [Route("/", for_viewers(self._show)), Route("/new", for_viewers(self._show_new))]
+
+    async def _show_new(self, request: Request, viewer: Viewer) -> Response:
+        """Results that ended since a moment, for a page that is open."""
+        parts, search = parts_of(request), read_search(request.query_params)
+        now = self._now()
+        try:
+            query, since = query_of(search), key_of(request.query_params.get("since", ""))
+        except Refused as error:
+            return render_problem(request, error.sentence, 400)
+        since = now if since is None else since
+        page = await parts.gallery.ended_since(viewer, query, since, limit=MOST_NEW)
+        tiles = await tile_views(self._context, viewer, parts, search, page.entries)
+        live = self._live(parts, search, now, more=page.older is not None)
+        return render(request, "new.html", live=live, tiles=tiles)
+
+    def _now(self) -> int:
+        return int(self._clock()) - MARGIN
+
+    def _live(self, parts: PageParts, search: Search, since: int, *, more: bool = False) -> Live | None:
+        if parts.live_queue is None:
+            return None
+        base = self._context.address.base
+        return Live(
+            events=f"{base}/queue/events?only=results",
+            address=search.address(f"{base}/new"),
+            page=search.address(f"{base}/"),
+            since=since,
+            spread=SPREAD + SPREAD_PER_PAGE * parts.live_queue.open_streams,
+            more=more,
+        )
 
     async def _show(self, request: Request, viewer: Viewer) -> Response:
+        now = self._now()
         parts, search = parts_of(request), read_search(request.query_params)
         wants_filters = bool(request.query_params.get("filters"))
         problem, page = "", GalleryPage((), None)
@@ -82,6 +140,7 @@ class GalleryPart:
             400 if problem else 200,
             section="gallery",
             search=search.text,
+            live=None if problem or before is not None else self._live(parts, search, now),
             tiles=tiles,
             problem=problem,
             note="" if problem else _note(search, page, is_first=before is None),

@@ -160,6 +160,7 @@ class PicturePart:
             409 if tried is not None else 200,
             section="gallery",
             job=job.id,
+            is_kept=bool(request.query_params.get("kept")),
             here_do=search.address(f"{base}/jobs/{job.id}/do", picture=str(number)),
             search=search.text,
             kept_fields=search.without("text").fields,

@@ -27,7 +27,10 @@ LONGEST_LINE = 100
 
 
 class TileView(Struct, frozen=True, kw_only=True):
-    """A tile as the template shows it. `picture` is the address of its thumbnail, "" if it has none."""
+    """A tile as the template shows it.
+
+    `picture` is the address of its thumbnail, "" if it has none; one that is expected `soon` may come late.
+    """
 
     key: int
     address: str
@@ -41,6 +44,7 @@ class TileView(Struct, frozen=True, kw_only=True):
     count: int
     spoiler: bool
     lazy: bool
+    soon: bool
 
 
 async def tile_views(
@@ -70,6 +74,7 @@ async def tile_views(
                 count=len(tile.files),
                 spoiler=tile.spoiler,
                 lazy=number >= AT_ONCE,
+                soon=tile.soon,
             )
         )
     return views

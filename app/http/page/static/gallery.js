@@ -7,6 +7,23 @@
   const grid = document.querySelector(".grid[data-endless]");
   const tiles = () => [...document.querySelectorAll(".grid .tile > a")];
 
+  // The last row, while it is not known to be full: its pictures would grow and move when further ones come beside
+  // them, so they are shown together with those.
+
+  const showRow = () => {
+    for (const tile of grid.querySelectorAll(".is-early")) tile.classList.remove("is-early");
+  };
+
+  const holdRow = () => {
+    showRow();
+    const last = grid.lastElementChild;
+    if (!last || !document.getElementById("older") || last.offsetTop === grid.firstElementChild.offsetTop) return;
+    const row = [];
+    for (let tile = last; tile.offsetTop === last.offsetTop; tile = tile.previousElementSibling) row.push(tile);
+    if (row.some((tile) => tile.contains(document.activeElement))) return;
+    for (const tile of row) tile.classList.add("is-early");
+  };
+
   // Further pictures.
 
   let loading = null;
@@ -19,7 +36,8 @@
     if (answer.redirected) location.assign(older.href);
     if (!answer.ok || answer.redirected) return false;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const added = [...next.querySelectorAll(".grid > .tile")];
+    // One that ended late may be among the new ones already.
+    const added = [...next.querySelectorAll("[data-endless] > .tile")].filter(({ id }) => !document.getElementById(id));
     grid.append(...added.map((tile) => document.adoptNode(tile)));
     const further = next.getElementById("older");
     if (further) {
@@ -32,13 +50,25 @@
     return added.length > 0 || Boolean(further);
   };
 
-  const more = () => (loading ??= load().finally(() => (loading = null)));
+  // What stands below the grid is not seen to jump away from under it.
+  const more = () => {
+    if (loading) return loading;
+    const further = document.getElementById("older")?.closest(".further");
+    further?.classList.toggle("is-early", !further.contains(document.activeElement));
+    loading = load().finally(() => {
+      loading = null;
+      // Only after it was drawn in its new place.
+      requestAnimationFrame(() => requestAnimationFrame(() => loading ?? further?.classList.remove("is-early")));
+    });
+    return loading;
+  };
 
   const near = (element) => element.getBoundingClientRect().top < 2 * innerHeight;
 
   const fill = async () => {
     for (let older; (older = document.getElementById("older")) && near(older); ) {
-      if (!(await more().catch(() => false))) return;
+      if (await more().catch(() => false)) holdRow();
+      else return showRow();
     }
   };
 
@@ -51,6 +81,7 @@
       if (!(await more().catch(() => false))) return;
     }
     const tile = document.getElementById(key);
+    showRow();
     tile?.scrollIntoView({ block: "center" });
     tile?.querySelector("a").focus({ preventScroll: true });
   };
@@ -66,12 +97,19 @@
         // What cannot be added is opened, so that people read why.
         more()
           .catch(() => false)
-          .then((done) => !done && older.isConnected && location.assign(older.href));
+          .then((done) => (done ? holdRow() : older.isConnected && location.assign(older.href)));
       }
     });
     addEventListener("scroll", fill, { passive: true });
-    addEventListener("resize", fill);
-    restore().then(fill);
+    addEventListener("resize", () => {
+      holdRow();
+      fill();
+    });
+    holdRow();
+    restore().then(() => {
+      holdRow();
+      fill();
+    });
   }
 
   // From picture to picture without filling the history, so that Back leads to the grid.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.events import JobId
-from app.http.page.results.gallery import PER_PAGE
+from app.http.page.results.gallery import MOST_NEW, PER_PAGE
 from app.http.page.results.ratios import NARROWEST, WIDEST, ratio_class, style_rules
 from app.http.page.static_files import FOLDER
+from app.service.queue.live_queue import LiveQueue
 from app.texts import page as texts
 from tests.http.page.exhibition import Called, Exhibition, exhibition
 from tests.http.page.site import ADA, BASE, GRACE, Browser
@@ -21,6 +25,12 @@ from tests.http.page.test_page import HOSTILE
 TILE = re.compile(r'<li class="tile ([^"]*)" id="j(\d+)">(.*?)</li>', re.DOTALL)
 LINK = re.compile(r'<a href="([^"]*)"')
 OLDER = re.compile(r'id="older" href="([^"]*)"')
+
+
+class Open(Struct):
+    """A live queue that so many pages follow."""
+
+    open_streams: int
 
 
 def jobs_of(page: httpx.Response) -> list[str]:
@@ -65,6 +75,38 @@ async def test_links_keep_the_search_and_the_search_field_keeps_what_was_typed(t
         assert 'value="red &amp; fox"' in page.text
         assert f'href="{BASE}/jobs/job-60?text=red+%26+fox&amp;workflow=txt2img"' in page.text
         assert await all_jobs(ada, BASE + search) == [f"job-{number}" for number in reversed(range(PER_PAGE + 1))]
+
+
+async def test_an_open_page_gets_what_is_new_and_matches_and_nothing_that_its_person_may_not_see(
+    tmp_path: Path,
+) -> None:
+    async with exhibition(tmp_path) as shown, shown.site.browser(ADA) as ada:
+        await shown.show(shown.job("old", "a fox"))
+        assert 'id="new"' not in (await ada.get("/")).text, "nothing is told where nothing runs"
+        assert shown.site.sources.page is not None
+        shown.site.sources.page = replace(shown.site.sources.page, live_queue=cast("LiveQueue", Open(10)))
+        page = await ada.get("/?text=fox&workflow=txt2img")
+        assert f'data-events="{BASE}/queue/events?only=results"' in page.text
+        assert 'data-since="1799999995" data-spread="70"' in page.text
+        assert f'src="{shown.site.context.static.address("new.js")}"' in page.text
+        await shown.show(
+            shown.job("new", "a red fox"),
+            shown.job("another", "a castle"),
+            shown.job("secret", "a white fox", owner=GRACE, channel="c2"),
+        )
+        new = await ada.get("/new?text=fox&workflow=txt2img&since=1799989998", headers={"Accept": "*/*"})
+        assert (new.status_code, jobs_of(new)) == (200, ["new", "old"])
+        assert f"{BASE}/jobs/new?text=fox&amp;workflow=txt2img" in new.text
+        assert " data-more" not in new.text
+        await shown.show(*(shown.job(f"job-{number}") for number in range(MOST_NEW)))
+        assert " data-more" in (await ada.get("/new?since=1799989998")).text
+        assert jobs_of(await ada.get("/new?since=1799999999")) == []
+        for since in ("soon", "-1", "99999999999999999999"):
+            assert (await ada.get(f"/new?since={since}")).status_code == 400
+        for other in ("/?before=9", "/?from=soon", "/?person=nobody"):
+            assert 'id="new"' not in (await ada.get(other)).text, other
+    async with shown.site.browser() as nobody:
+        assert (await nobody.get("/new?since=0", headers={"Accept": "*/*"})).status_code == 401
 
 
 async def test_the_filters_limit_what_is_shown(tmp_path: Path) -> None:

@@ -286,6 +286,19 @@ async def test_the_next_and_previous_pictures_are_those_of_the_same_search(tmp_p
         assert (await ways("/jobs/3?from=soon"))[0] == f"{BASE}/jobs/4?from=soon"
 
 
+async def test_who_saves_settings_reads_on_the_same_page_that_they_are_saved(tmp_path: Path) -> None:
+    recorder = Recorder()
+    recorder.made = None
+    async with exhibition(tmp_path, actions=recorder) as shown, shown.site.browser(ADA) as ada:
+        await shown.show(shown.job("abc"))
+        page = await ada.get("/jobs/abc?text=abc")
+        assert texts.KEPT not in page.text
+        answer = await ada.send_form("/jobs/abc/do?text=abc", csrf=ada.csrf, verb="keep")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/jobs/abc?text=abc&kept=1")
+        assert recorder.done == [(ADA, "abc", "keep", 0, 0, "", {})]
+        assert texts.KEPT in (await ada.get(ada.origin + answer.headers["location"])).text
+
+
 async def test_an_action_makes_a_job_and_leads_to_its_page(tmp_path: Path) -> None:
     recorder = Recorder()
     async with exhibition(tmp_path, actions=recorder) as shown, shown.site.browser(ADA) as ada:
