@@ -10,7 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from app.core.jobs.job import JobRequest
+from app.core.jobs.job import Job, JobRequest
 from app.core.limits.spending import SpendingLimit, SpendingUsed
 from app.core.limits.usage import Allowance, Origin, Used
 from app.core.reconciler import Message
@@ -31,11 +31,19 @@ def _slot(update: AnyUpdate) -> Hashable | None:
     return type(update) if isinstance(update, (Queued, Edited, Progressed, Previewed)) else None
 
 
-def _slot_of_job(update: AnyUpdate) -> Hashable | None:
-    return (type(update), update.job) if _slot(update) is not None else None
+class UpdateOfJob(Struct, frozen=True):
+    """An update, and its job, which may be forgotten once its end was shown."""
+
+    update: AnyUpdate
+    job: Job
+
+
+def _slot_of_job(each: UpdateOfJob) -> Hashable | None:
+    return (type(each.update), each.update.job) if _slot(each.update) is not None else None
 
 
 Updates: TypeAlias = Mailbox[AnyUpdate]
+UpdatesOfJobs: TypeAlias = Mailbox[UpdateOfJob]
 
 
 class Submit(Struct, frozen=True):
@@ -56,7 +64,7 @@ class Watch(Struct, frozen=True):
 class WatchAll(Struct, frozen=True):
     """Send the updates of all jobs to `updates` as well."""
 
-    updates: Updates
+    updates: UpdatesOfJobs
 
 
 class Refresh(Struct, frozen=True):
@@ -189,7 +197,7 @@ class Registry(Struct, frozen=True):
             yield updates
 
     @asynccontextmanager
-    async def watch_all(self) -> AsyncGenerator[Updates]:
+    async def watch_all(self) -> AsyncGenerator[UpdatesOfJobs]:
         """Follow all jobs from now on. Of updates that newer ones replace, the newest of each job is kept."""
         async with Mailbox(_slot_of_job) as updates:
             await self.inbox.send(WatchAll(updates))

@@ -32,7 +32,9 @@ from app.actors.handle import (
     SetPower,
     SetServer,
     Submit,
+    UpdateOfJob,
     Updates,
+    UpdatesOfJobs,
     Watch,
     WatchAll,
 )
@@ -129,7 +131,7 @@ class PromptRegistry:
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self.overview = Overview(self._job_table, servers, self._scheduler.line)
         self._watchers: dict[JobId, list[Updates]] = {}
-        self._watchers_of_all: list[Updates] = []
+        self._watchers_of_all: list[UpdatesOfJobs] = []
         self._arrivals: list[Watch] = []
         self._refreshes: dict[JobId, None] = {}
         self._edits: list[tuple[Edit, EditAnswer]] = []
@@ -385,10 +387,14 @@ class PromptRegistry:
         self._job_table.endings.clear()
 
     def _send_update(self, update: AnyUpdate) -> None:
-        for watchers in (self._watchers.get(update.job, []), self._watchers_of_all):
-            for mailbox in tuple(watchers):
-                if not mailbox.put(update):
-                    watchers.remove(mailbox)
+        watchers = self._watchers.get(update.job, [])
+        for mailbox in tuple(watchers):
+            if not mailbox.put(update):
+                watchers.remove(mailbox)
+        if self._watchers_of_all and (job := self._job_table.jobs.get(update.job)) is not None:
+            for each in tuple(self._watchers_of_all):
+                if not each.put(UpdateOfJob(update, job)):
+                    self._watchers_of_all.remove(each)
         if isinstance(update, TERMINAL_UPDATES):
             for mailbox in self._watchers.pop(update.job, []):
                 mailbox.end()

@@ -95,7 +95,9 @@ def test_ten_thousand_results_are_browsed_without_end(alice: Visit) -> None:
         expect(tiles.nth(seen)).to_be_attached()
         seen = tiles.count()
     assert seen >= 300
-    assert keys(page) == sorted(set(keys(page)), reverse=True)
+    # Once only: more can arrive between two looks.
+    shown = keys(page)
+    assert shown == sorted(set(shown), reverse=True)
     # The very end, by the address that Older has.
     alice.open("/?before=61")
     tiles = page.locator(".grid > .tile")

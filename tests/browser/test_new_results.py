@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.test_access import violations
 from tests.browser.test_gallery import MOVES
@@ -85,3 +85,22 @@ def test_a_button_shows_new_results_to_who_looks_at_others(alice: Visit, page_wo
     expect(page.locator(f"#{first}")).to_be_in_viewport()
     expect(button).to_be_hidden()
     assert violations(page) == []
+
+
+def test_a_page_that_could_not_ask_what_is_new_asks_again(alice: Visit, page_world: World) -> None:
+    page = alice.page
+    listening(page)
+    page.clock.install()
+    refused = 0
+
+    def refuse(route: Route) -> None:
+        nonlocal refused
+        refused += 1
+        route.fulfill(status=503, body="Try again in a moment.")
+
+    page.route("**/new?*", refuse)
+    page_world.imagine("a quokka waits")
+    until(lambda: page.clock.run_for(1000) or refused)
+    page.unroute_all(behavior="wait")
+    alice.complaints.clear()
+    until(lambda: page.clock.run_for(1000) or page.locator("#new > .tile", has_text="a quokka waits").count())

@@ -13,7 +13,7 @@ from app.core.scheduling.ahead import Ahead
 from app.core.scheduling.line import Line
 from app.core.scheduling.queued_job import QueuedJob
 from app.core.servers.state import ServerState
-from app.events import JobId, Progressed, Queued, ServerName
+from app.events import Progressed, Queued, ServerName
 
 BATCH_PARTS = 4
 """Jobs that are looked at for each request that is asked for: a batch has several."""
@@ -67,10 +67,6 @@ class Overview:
     def waiting_jobs(self) -> int:
         """How many jobs wait here; each picture of a batch is one."""
         return self._line.waiting
-
-    def find(self, job: JobId) -> Job | None:
-        """A job that has not ended, or whose end was not shown to its person."""
-        return self._job_table.jobs.get(job)
 
     def running(self, now: float) -> list[RunningRequest]:
         """The requests that run, by server."""

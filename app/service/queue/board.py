@@ -11,10 +11,11 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.actors.handle import UpdateOfJob
 from app.core.gallery import prompt_of
 from app.core.jobs.job import Job
 from app.core.scheduling.overview import Overview, RunningRequest, WaitingRequest
-from app.events import AnyUpdate, Finished, JobId, Previewed, ServerName
+from app.events import Finished, JobId, Previewed, ServerName
 from app.service.people.visibility import Place
 from app.service.queue.live_previews import LivePreviews
 from app.service.queue.rows import Kind, QueueRow, RowProgress, hidden, own, progress_of, short_prompt, steady
@@ -113,25 +114,16 @@ class QueueBoard:
         """The request whose row has this key, if it is shown."""
         return self._by_key.get(key)
 
-    def take(self, updates: Iterable[AnyUpdate]) -> bool:
+    def take(self, updates: Iterable[UpdateOfJob]) -> bool:
         """Take updates of all jobs; return whether there is a result among them."""
         before = self.ended
-        for update in updates:
-            if isinstance(update, Previewed):
-                self._previews.put(update)
-            elif isinstance(update, Finished):
-                self._end(update.job)
+        for each in updates:
+            if isinstance(each.update, Previewed):
+                self._previews.put(each.update)
+            elif isinstance(each.update, Finished):
+                self.ended += 1
+                self.endings.append(Ending(self.ended, each.job.id, place_of(each.job)))
         return self.ended != before
-
-    def _end(self, job_id: JobId) -> None:
-        if (shown := self._requests.get(job_id)) is not None:
-            place = shown.place
-        elif (job := self._overview.find(job_id)) is not None:
-            place = place_of(job)
-        else:
-            return
-        self.ended += 1
-        self.endings.append(Ending(self.ended, job_id, place))
 
     def read(self, preview_pause: float) -> None:
         """Make the rows anew, as far as they may have changed; previews are shown at most every so many seconds."""

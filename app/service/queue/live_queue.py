@@ -15,7 +15,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from app.actors.handle import Registry, Updates
+from app.actors.handle import Registry, UpdatesOfJobs
 from app.core.scheduling.overview import Overview
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
@@ -175,7 +175,6 @@ class LiveQueue:
         async with self._registry.watch_all() as updates:
             while self._streams:
                 next_at = anyio.current_time() + self._pause(PAUSE, PAUSE_PER_STREAM)
-                # Now, because a job that has ended may be forgotten soon.
                 self._board.take(updates.drain())
                 if has_results := self._board.ended != shown[1]:
                     await anyio.sleep(SOON)
@@ -206,7 +205,7 @@ class LiveQueue:
         """How long to wait, by how many pages show rows."""
         return min(least + per_stream * sum(stream.rows for stream in self._streams), LONGEST_PAUSE)
 
-    async def _wake(self, updates: Updates, *, results: bool) -> bool:
+    async def _wake(self, updates: UpdatesOfJobs, *, results: bool) -> bool:
         """Have the open pages look what is new for them: soon if there are `results`, else spread over the round.
 
         Returns False if it was left off because of a result: in the next round, those left out are first.

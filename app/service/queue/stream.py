@@ -87,16 +87,20 @@ class Stream:
 
     async def look(self) -> Changes | None:
         """What has changed since the last call, None for nothing."""
+        ended = self._board.ended
         await self._renew_rights()
         # Only now, so that nothing is missed if the call is cancelled before.
         self._woken = anyio.Event()
+        if self._board.ended != ended:
+            # Somebody's right to see them may not be known yet.
+            self._woken.set()
         changes = self._new_rows() if self.rows else Changes()
-        finished = self._new_results()
+        finished = self._new_results(ended)
         counts, self._counts = self._counts, self._board.counts
         is_counted = self.rows and counts != self._counts
         if changes == Changes() and not finished and not is_counted:
             return None
-        return replace(changes, counts=self._counts, finished=finished, number=self._board.ended)
+        return replace(changes, counts=self._counts, finished=finished, number=ended)
 
     async def _renew_rights(self) -> None:
         """Ask about places that are new, and about all of them from time to time."""
@@ -175,8 +179,11 @@ class Stream:
         self._own_later = {row.key: row for row in self._board.own_later(self.viewer.person, before)}
         return [row for key, row in self._own_later.items() if before.get(key) != row]
 
-    def _new_results(self) -> tuple[JobId, ...]:
-        since, self._ended = self._ended, self._board.ended
-        if since == self._ended:
+    def _new_results(self, until: int) -> tuple[JobId, ...]:
+        """The results up to the one with this number."""
+        since, self._ended = self._ended, until
+        if since == until:
             return ()
-        return tuple(ending.job for ending in self._board.endings if ending.number > since and self._sees(ending.place))
+        return tuple(
+            ending.job for ending in self._board.endings if since < ending.number <= until and self._sees(ending.place)
+        )

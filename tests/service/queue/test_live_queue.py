@@ -264,6 +264,31 @@ async def test_results_are_announced_once_and_within_a_fifth_of_a_second(tmp_pat
         tasks.cancel_scope.cancel()
 
 
+async def test_results_that_are_shown_and_forgotten_at_once_are_announced_too(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=0.0) as at, at.live.follow(ADA, rows=False) as stream:
+        requests = [at.request() for _ in range(12)]
+        for request in requests:
+            await at.world.make(request)
+        announced: list[JobId] = []
+        while len(announced) < len(requests):
+            announced.extend((await until(stream, lambda each: bool(each.finished))).finished)
+        assert announced == [request.job for request in requests]
+
+
+async def test_a_result_that_comes_while_rights_are_asked_for_is_announced_as_well(tmp_path: Path) -> None:
+    async with house(tmp_path, step_time=0.1) as at, at.live.follow(BOB, rows=False) as stream:
+        at.rights.channels["bob"] |= {"elsewhere"}
+        at.rights.seconds = 4.0
+        requests = at.request(), at.request("cy", channel="elsewhere")
+        announced: list[JobId] = []
+        async with anyio.create_task_group() as tasks:
+            for request in requests:
+                tasks.start_soon(at.world.make, request)
+            while len(announced) < 2:
+                announced.extend((await until(stream, lambda each: bool(each.finished))).finished)
+        assert sorted(announced) == sorted(request.job for request in requests)
+
+
 async def test_a_page_that_was_away_for_a_moment_gets_the_results_since_then(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         first, second = at.request(), at.request()

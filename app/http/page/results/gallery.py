@@ -32,8 +32,9 @@ MOST_PEOPLE = 50
 MOST_NEW = 30
 """New results that an open page is sent at once; if there are more, it is loaded anew."""
 
-MARGIN = 5
-"""Seconds before now from which an open page gets what is new: a result is recorded some time after it ended."""
+MARGIN = 10
+"""Seconds before now from which an open page gets what is new: it is told of a result some time after that ended,
+which includes asking whether its viewer may see it."""
 
 SPREAD, SPREAD_PER_PAGE = 20, 5
 """Milliseconds within which an open page asks for a new result, and what each further one adds: not all at once."""

@@ -13,6 +13,7 @@
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const RETRY = 30000;
   const PAUSE = 500;
+  const AGAIN = 10000;
   const MOST = 200;
   const SLIDE = 240;
   // Those that are not shown yet, newest first.
@@ -100,21 +101,24 @@
     isDue = false;
     isLooking = true;
     looked = Date.now();
+    let hasFailed = true;
     try {
       const address = new URL(words.address, location.href);
       address.searchParams.set("since", words.since);
       const answer = await fetch(address);
       if (!answer.ok) return;
+      hasFailed = false;
       const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("new");
       if (!next) return;
       take(next);
       [words.since, words.spread] = [next.dataset.since, next.dataset.spread];
       if (tooMany) close();
     } catch {
-      // The connection is gone; once it is back, the page looks again.
+      // The connection is gone.
     } finally {
       isLooking = false;
-      if (isDue) soon();
+      if (hasFailed && source) timer = setTimeout(look, AGAIN);
+      else if (isDue) soon();
     }
   };
 
