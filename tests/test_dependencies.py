@@ -39,7 +39,7 @@ PARTS = {
         {"main"},
     ],
     "core": [
-        {"alerts", "drafts", "effects", "gallery", "jobs", "limits"},
+        {"alerts", "drafts", "effects", "gallery", "jobs", "limits", "replication"},
         {"servers"},
         {"scheduling"},
         {"failover", "journal_port", "work"},
