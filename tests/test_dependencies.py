@@ -34,7 +34,7 @@ PARTS = {
         {"arguments"},
         {"data_folder", "parser", "setup", "simulate", "workflows"},
         {"backups", "check", "generate", "journal", "run"},
-        {"demo"},
+        {"demo", "front"},
         {"execute"},
         {"main"},
     ],

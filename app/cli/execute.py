@@ -27,6 +27,7 @@ from app.cli.arguments.commands import (
     OnServers,
     RestoreBackup,
     Run,
+    RunFront,
     Setup,
     Simulate,
     WorkflowsCommand,
@@ -57,7 +58,7 @@ def execute(invocation: Invocation, console: Console) -> int:
             return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
-        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run))
+        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run | RunFront))
         if isinstance(command, JournalCommand):
             from app.cli.journal import execute as journal
 
@@ -118,7 +119,7 @@ def _journal_error(error: BaseException) -> JournalError | None:
 
 
 async def _run_command(
-    command: Run | Demo | Generate | Simulate | Check | BackupCommand | WorkflowsCommand,
+    command: Run | RunFront | Demo | Generate | Simulate | Check | BackupCommand | WorkflowsCommand,
     config: Config,
     console: Console,
 ) -> int:
@@ -127,6 +128,10 @@ async def _run_command(
             from app.cli.run import run_bot
 
             return await run_bot(config, drain=command.drain)
+        case RunFront():
+            from app.cli.front import run_front
+
+            return await run_front(command, config, os.environ)
         case Demo():
             from app.cli.demo.command import demo
 

@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,9 +18,6 @@ from msgspec import Struct
 from app.core.journal_port import JournalError
 from app.core.replication import START, Position, SealedBatch, chained
 from app.journal.errors import translate
-
-Role: TypeAlias = Literal["active", "standby"]
-"""Whether a journal is written by the bot, or is a copy that follows another one."""
 
 TABLES = """
     CREATE TABLE replication (

@@ -10,16 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from app.core.replication import Position, SealedBatch
+from app.core.replication import OutOfStep, Position, SealedBatch
 from app.journal.copying import relocation
 from app.journal.errors import translate
 from app.journal.recording import decode, position_of
 
 _relocation = cache(relocation)
-
-
-class OutOfStep(Exception):
-    """A batch does not follow what this copy has: it needs a copy of the whole journal. The text says why, for logs."""
 
 
 class Replica:
@@ -40,7 +36,7 @@ class Replica:
         if batch.number == here.number:
             raise OutOfStep(f"batch {batch.number} is another one here")
         if batch.number > here.number + 1:
-            raise OutOfStep(f"batches {here.number + 1} to {batch.number - 1} are missing")
+            raise OutOfStep(f"batches {here.number + 1} to {batch.number - 1} are missing", behind=True)
         if batch.previous != here.chain:
             raise OutOfStep(f"batch {here.number} was another one")
         try:

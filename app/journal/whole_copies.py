@@ -8,14 +8,12 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from msgspec import Struct
-
 from app.core.journal_port import JournalError
-from app.core.replication import Position
+from app.core.replication import Position, Standing
 from app.journal.copying import copy_journal, relocate, sync
 from app.journal.errors import translate
 from app.journal.migrations import NEWEST, version_of
-from app.journal.recording import Role, batches_behind, is_replicated, position_of
+from app.journal.recording import batches_behind, is_replicated, position_of
 from app.journal.store import open_store
 
 REPLACED = "-replaced"
@@ -23,21 +21,6 @@ REPLACED = "-replaced"
 
 LEFT = ("-wal", "-shm")
 """What SQLite puts beside a file in WAL mode."""
-
-
-class Standing(Struct, frozen=True):
-    """What a journal's file is: its version, whether it has any jobs, and whether it was written or followed last.
-
-    `position` is how far it is, None without copies. It may have been published up to any of `sealed`. `epoch` counts
-    how often a front became active, up to when this one did last.
-    """
-
-    version: int = 0
-    is_empty: bool = True
-    role: Role = "active"
-    epoch: int = 0
-    position: Position | None = None
-    sealed: tuple[Position, ...] = ()
 
 
 def standing_of(path: Path) -> Standing:
@@ -66,8 +49,10 @@ def take_over(path: Path, epoch: int) -> Position:
 
     Raises `JournalError`.
     """
-    with open_store(path, clock=time.time, replicated=True):
-        pass
+    standing = standing_of(path)
+    if standing.position is None or standing.version != NEWEST:
+        with open_store(path, clock=time.time, replicated=True):
+            pass
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
             database.execute("UPDATE replication SET role = 'active', epoch = ?", (epoch,))

@@ -19,13 +19,13 @@ from app.core.drafts import StoredDraft
 from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError
 from app.core.limits.moderation import Ban, GuildLimits, Unban
-from app.core.replication import SealedBatch, chained
+from app.core.replication import OutOfStep, SealedBatch, chained
 from app.core.scheduling.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import FileRef, Finished, JobId, ServerName
 from app.journal.copying import copy_journal, unpack_journal
 from app.journal.migrations import NEWEST
-from app.journal.replica import OutOfStep, Replica, open_replica
+from app.journal.replica import Replica, open_replica
 from app.journal.store import Store, open_store
 from app.journal.whole_copies import export, install, standing_of, take_over
 from tests.journal.measured import run

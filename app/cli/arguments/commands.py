@@ -56,6 +56,26 @@ class Run:
     drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
 
 
+@command(
+    "front",
+    "front --engine valkey://10.0.0.5:6379",
+    "front --engine valkeys://atelier@engine.example:6379 --name attic",
+)
+@dataclass(frozen=True, kw_only=True)
+class RunFront:
+    """Run the Discord bot on several machines: one is active, the others follow its journal and take over.
+
+    The engine is Valkey or Redis; ATELIER_ENGINE_PASSWORD is the password.
+    """
+
+    engine: Annotated[str, Parameter(metavar="URL", help="The engine of all fronts; or ATELIER_ENGINE_URL")] = ""
+    name: Annotated[str, Parameter(metavar="NAME", help="How this front is called; by default as its machine")] = ""
+    drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
+    force: Annotated[
+        bool, Parameter(help="Become active with this journal although another front had a newer one; that is lost")
+    ] = False
+
+
 @command("setup", "setup", "setup --server http://127.0.0.1:8188 --dry-run")
 @dataclass(frozen=True, kw_only=True)
 class Setup(OnServers):
@@ -351,7 +371,7 @@ JournalCommand: TypeAlias = (
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (
-    Run | Setup | Demo | Generate | Simulate | JournalCommand | BackupCommand | WorkflowsCommand | Check
+    Run | RunFront | Setup | Demo | Generate | Simulate | JournalCommand | BackupCommand | WorkflowsCommand | Check
 )
 
 
