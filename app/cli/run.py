@@ -53,7 +53,7 @@ async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = 
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
-        bot = DiscordApp(config, journal, alerts, page)
+        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended)
         sources.journal, sources.discord = journal, bot
 
         async def serve_page(services: Services) -> None:

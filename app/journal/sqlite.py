@@ -150,6 +150,16 @@ class SqliteJournal:
         self._batches: MemoryObjectReceiveStream[_Batch]
         self._inbox, self._batches = anyio.create_memory_object_stream[_Batch](WAITING)
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nothing may be written now, because another process may write the journal."""
+        try:
+            if self._publisher is not None:
+                self._publisher.check()
+        except JournalUnavailable:
+            return True
+        return False
+
     async def run(self) -> None:
         """Write until cancelled; a commit that has started is finished first."""
         async with self._inbox, self._batches:

@@ -305,13 +305,22 @@ async def test_a_front_of_an_earlier_version_only_waits(database: EngineSettings
         assert not second.path.exists()
 
 
-async def test_an_empty_front_waits_whether_another_one_has_the_journal(
+async def test_an_empty_front_and_a_copy_wait_whether_another_front_has_the_journal(
     database: EngineSettings, tmp_path: Path
 ) -> None:
     async with connected(database) as engine:
         began = anyio.current_time()
-        await Side(engine, tmp_path / "empty", seconds=0.2).wait()
-        assert anyio.current_time() - began >= 3 * 0.2
+        empty = Side(engine, tmp_path / "empty", seconds=FROZEN)
+        turn = await empty.wait()
+        assert anyio.current_time() - began >= FROZEN
+        empty.accept("a")
+        take_over(empty.path, turn.lease.epoch)
+        with open_replica(empty.path):
+            pass
+        await engine.delete(LEASE)
+        began = anyio.current_time()
+        await empty.wait()
+        assert anyio.current_time() - began >= 3 * FROZEN
 
 
 async def test_a_large_journal_is_sent_with_few_chunks_in_the_engine_at_a_time(

@@ -92,10 +92,12 @@ async def test_nothing_is_written_while_another_front_may_be_active(tmp_path: Pa
         tasks.start_soon(journal.record, [job("a")], ())
         await anyio.sleep(60)
         assert await journal.unfinished() == []
+        assert journal.is_suspended
         assert await journal.check() == "Another front may be active."
         with pytest.raises(JournalUnavailable):
             await journal.prefer("ada", "w", {})
         board.held = True
+        assert not journal.is_suspended
         await anyio.sleep(10)
         assert [found.id for found in await journal.unfinished()] == ["a"]
 

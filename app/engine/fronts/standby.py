@@ -44,7 +44,7 @@ AT_ONCE = 100
 
 LEASES_FORGOTTEN = 3
 """Leases after which a copy may be written although the engine knows nothing: until then, the front that was active
-last has the first claim, because it may have more."""
+last has the first claim, because it may have more. An empty journal waits for one."""
 
 STILL = 3.0
 """Seconds without a batch after which a journal that is not as far as the active one is copied anew."""
@@ -176,7 +176,8 @@ class FrontOnStandby:
             return False
         if self._forgotten_since is None:
             self._forgotten_since = anyio.current_time()
-        return anyio.current_time() >= self._forgotten_since + LEASES_FORGOTTEN * self._seconds
+        leases = 1 if standing.position is None else LEASES_FORGOTTEN
+        return anyio.current_time() >= self._forgotten_since + leases * self._seconds
 
     async def _fetch(self, *, keep: bool) -> None:
         """Take a whole copy of the journal of the active front."""
