@@ -32,7 +32,7 @@ PARTS = {
     "cli": [
         {"output"},
         {"arguments"},
-        {"data_folder", "parser", "setup", "simulate", "workflows"},
+        {"data_folder", "front_status", "parser", "setup", "simulate", "workflows"},
         {"backups", "check", "generate", "journal", "run"},
         {"demo", "front"},
         {"execute"},

@@ -20,6 +20,7 @@ from app.backup.errors import BackupError
 from app.cli.arguments.commands import (
     BackupCommand,
     Check,
+    Command,
     Demo,
     Generate,
     JournalCommand,
@@ -58,7 +59,7 @@ def execute(invocation: Invocation, console: Console) -> int:
             return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
         config = load_config(os.environ, Path.cwd(), servers=servers)
-        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run | RunFront))
+        logging.configure(debug=debug, json=config.log.format == "json", is_service=_is_service(command))
         if isinstance(command, JournalCommand):
             from app.cli.journal import execute as journal
 
@@ -82,6 +83,10 @@ def execute(invocation: Invocation, console: Console) -> int:
             raise
         complain(str(reason))
         return 1
+
+
+def _is_service(command: Command) -> bool:
+    return isinstance(command, Run) or (isinstance(command, RunFront) and not command.status)
 
 
 async def _until_stopped(command: Callable[[], Awaitable[int]]) -> int:
@@ -131,7 +136,7 @@ async def _run_command(
         case RunFront():
             from app.cli.front import run_front
 
-            return await run_front(command, config, os.environ)
+            return await run_front(command, config, os.environ, console)
         case Demo():
             from app.cli.demo.command import demo
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 import anyio
 import structlog
 from anyio import to_thread
+from rich.console import Console
 
 from app import __version__
 from app.cli.arguments.commands import RunFront
@@ -51,16 +52,21 @@ def engine_settings(command: RunFront, environ: Mapping[str, str]) -> EngineSett
         raise ConfigError(f"“{url}” {error}") from error
 
 
-async def run_front(command: RunFront, config: Config, environ: Mapping[str, str]) -> int:
+async def run_front(command: RunFront, config: Config, environ: Mapping[str, str], console: Console) -> int:
     """Run the front until it is stopped; return the exit code. Raises `ConfigError` and `JournalError`."""
-    if not config.discord_token:
-        complain("no DISCORD_TOKEN is set; all fronts need the same one.")
-        return 2
-    settings, path = engine_settings(command, environ), journal_path(config)
+    settings = engine_settings(command, environ)
     try:
         from app.engine.connection import open_engine
     except ImportError as error:
         raise ConfigError("fronts need coredis: install atelier-bot[engine].") from error
+    if command.status:
+        from app.cli.front_status import show_status
+
+        return await show_status(settings, console)
+    if not config.discord_token:
+        complain("no DISCORD_TOKEN is set; all fronts need the same one.")
+        return 2
+    path = journal_path(config)
     from app.engine.fronts.messages import Front
     from app.engine.fronts.standby import FrontOnStandby, JournalFile
     from app.journal.migrations import NEWEST

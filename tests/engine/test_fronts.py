@@ -11,8 +11,11 @@ from pathlib import Path
 
 import anyio
 import pytest
+from rich.console import Console
 from structlog.testing import capture_logs
 
+from app.cli import front_status
+from app.cli.front_status import problems_of, show_status
 from app.config.engine import EngineSettings
 from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalUnavailable
@@ -24,6 +27,7 @@ from app.engine.fronts.lease import FrontLease
 from app.engine.fronts.messages import BATCHES, EPOCH, HEAD, LEASE, Front, read_head, read_lease
 from app.engine.fronts.publisher import JournalPublisher
 from app.engine.fronts.standby import FrontOnStandby, JournalFile, Turn
+from app.engine.fronts.status import Safety, fronts_of
 from app.events import JobId
 from app.journal.migrations import NEWEST
 from app.journal.replica import open_replica
@@ -340,3 +344,39 @@ async def test_a_large_journal_is_sent_with_few_chunks_in_the_engine_at_a_time(
             tasks.cancel_scope.cancel()
         assert 2 <= most <= copies.WINDOW + 1
         assert await engine.keys("atelier:copy:*") == []
+
+
+async def test_the_status_names_each_front_and_what_is_unsafe(
+    database: EngineSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(width=200)
+    async with connected(database) as engine, anyio.create_task_group() as tasks:
+        assert await show_status(database, console) == 1
+        assert "no front is active: start one" in capsys.readouterr().err
+        safety = Safety("7.0", writes_to_disk=False, when_full="allkeys-lru")
+        assert len(list(problems_of(await fronts_of(engine), safety))) == 4
+        first, second = Side(engine, tmp_path / "first"), Side(engine, tmp_path / "second")
+        first.accept("a")
+        async with first.active() as (_, publisher):
+            tasks.start_soon(second.wait)
+            await until(lambda: second.jobs() == ["a"])
+            await publish(publisher, first.accept("b"))
+            await until(lambda: second.jobs() == ["a", "b"])
+            with anyio.fail_after(PATIENCE):
+                while await show_status(database, console):  # noqa: ASYNC110  as above
+                    await anyio.sleep(0.1)
+            assert capsys.readouterr().out.splitlines()[-2:] == [
+                "first is active (Atelier 1.0, turn 1, batch 1)",
+                "second is on standby (Atelier 1.0, 0 batches behind)",
+            ]
+            tasks.cancel_scope.cancel()
+
+
+async def test_an_engine_that_does_not_answer_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = EngineSettings(host="127.0.0.1", port=9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(front_status, "PATIENCE", 0.2)
+        assert await show_status(nowhere, Console()) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "atelier: the engine valkey://127.0.0.1:9/0 does not answer: look whether it runs and can be reached."
+    )

@@ -60,6 +60,7 @@ class Run:
     "front",
     "front --engine valkey://10.0.0.5:6379",
     "front --engine valkeys://atelier@engine.example:6379 --name attic",
+    "front --status",
 )
 @dataclass(frozen=True, kw_only=True)
 class RunFront:
@@ -70,6 +71,7 @@ class RunFront:
 
     engine: Annotated[str, Parameter(metavar="URL", help="The engine of all fronts; or ATELIER_ENGINE_URL")] = ""
     name: Annotated[str, Parameter(metavar="NAME", help="How this front is called; by default as its machine")] = ""
+    status: Annotated[bool, Parameter(help="Only show which front is active, and how far the others are")] = False
     drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
     force: Annotated[
         bool, Parameter(help="Become active with this journal although another front had a newer one; that is lost")
