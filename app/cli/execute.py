@@ -29,6 +29,7 @@ from app.cli.arguments.commands import (
     Run,
     Setup,
     Simulate,
+    Work,
     WorkflowsCommand,
 )
 from app.cli.parser import Invocation
@@ -56,8 +57,12 @@ def execute(invocation: Invocation, console: Console) -> int:
             # Before the configuration is loaded: it may be missing, or wrong.
             return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
-        config = load_config(os.environ, Path.cwd(), servers=servers)
-        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run))
+        if isinstance(command, Work):
+            config = load_config(os.environ, Path.cwd(), servers=servers, engine=command.engine, worker=command.name)
+        else:
+            config = load_config(os.environ, Path.cwd(), servers=servers)
+        is_service = isinstance(command, Run | Work)
+        logging.configure(debug=debug, json=config.log.format == "json", is_service=is_service)
         if isinstance(command, JournalCommand):
             from app.cli.journal import execute as journal
 
@@ -118,7 +123,7 @@ def _journal_error(error: BaseException) -> JournalError | None:
 
 
 async def _run_command(
-    command: Run | Demo | Generate | Simulate | Check | BackupCommand | WorkflowsCommand,
+    command: Run | Demo | Generate | Simulate | Work | Check | BackupCommand | WorkflowsCommand,
     config: Config,
     console: Console,
 ) -> int:
@@ -139,6 +144,10 @@ async def _run_command(
             from app.cli.simulate import simulate
 
             return await simulate(command)
+        case Work():
+            from app.cli.work import work
+
+            return await work(config)
         case MakeBackup() | RestoreBackup():
             from app.cli.backups import back_up_or_restore
 

@@ -23,7 +23,7 @@ SIGHUP = getattr(signal, "SIGHUP", signal.SIGTERM)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, SIGHUP)
 
-SERVICES = frozenset({"run", "simulate"})
+SERVICES = frozenset({"run", "simulate", "work"})
 """Commands that run until they are stopped, for which SIGTERM is the normal end."""
 
 ONE_PRESS = 0.001

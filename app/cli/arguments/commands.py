@@ -130,6 +130,22 @@ class Simulate:
     seed: Annotated[int, Parameter(metavar="K", help="Paint different pictures for the same prompts")] = 0
 
 
+@command(
+    "work",
+    "work --engine valkey://bot.example:6379 --name attic",
+    "work --engine valkeys://bot.example:6379 --name attic --server http://127.0.0.1:8188",
+)
+@dataclass(frozen=True, kw_only=True)
+class Work(OnServers):
+    """Offer ComfyUI servers to a bot on another machine, through an engine that both can reach (Valkey or Redis).
+
+    The name is also the login; ATELIER_ENGINE_PASSWORD is its password. See docs/SCALING.md.
+    """
+
+    engine: Annotated[str, Parameter(metavar="URL", help="The engine, instead of the configured one")] = ""
+    name: Annotated[str, Parameter(metavar="NAME", help="What people call it; no other worker may have this name")] = ""
+
+
 jobs = command_group("jobs", "List, show, retry and cancel jobs.")
 
 
@@ -351,7 +367,7 @@ JournalCommand: TypeAlias = (
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (
-    Run | Setup | Demo | Generate | Simulate | JournalCommand | BackupCommand | WorkflowsCommand | Check
+    Run | Setup | Demo | Generate | Simulate | Work | JournalCommand | BackupCommand | WorkflowsCommand | Check
 )
 
 
