@@ -32,7 +32,7 @@ PARTS = {
     "cli": [
         {"output"},
         {"arguments"},
-        {"data_folder", "front_status", "parser", "setup", "simulate", "workflows"},
+        {"data_folder", "front_status", "parser", "setup", "simulate", "work", "workflows"},
         {"backups", "check", "generate", "journal", "run"},
         {"demo", "front"},
         {"execute"},
@@ -55,6 +55,10 @@ PARTS = {
         {"offers", "queue", "tasks"},
         {"jobs"},
         {"page_frontend", "results"},
+    ],
+    "engine": [
+        {"chunks", "client", "connection", "errors", "follower", "keys", "messages", "scripts"},
+        {"front", "fronts", "worker"},
     ],
     "http/page": [
         {"parts", "protection", "static_files"},

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,11 +18,11 @@ from rich.console import Console
 
 from app import __version__
 from app.cli.arguments.commands import RunFront
+from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.cli.run import run_bot
-from app.config.engine import EngineSettings, engine_of
+from app.cli.work import WITHOUT_LIBRARY
 from app.config.settings import Config
-from app.config.toml_table import ConfigError
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 logger = structlog.stdlib.get_logger(__name__)
 
-URL, PASSWORD = "ATELIER_ENGINE_URL", "ATELIER_ENGINE_PASSWORD"
-
 NEEDED = ("app.application", "app.discord.app", "app.http.server")
 """What the bot imports when it becomes active: a second that people would wait for."""
 
@@ -42,23 +40,16 @@ GIVING_UP = 0.5
 """Seconds for giving up the lease at the end: it ends by itself."""
 
 
-def engine_settings(command: RunFront, environ: Mapping[str, str]) -> EngineSettings:
-    """The engine to use. Raises `ConfigError`."""
-    if not (url := command.engine or environ.get(URL, "")):
-        raise ConfigError(f"the front needs an engine: name it with --engine valkey://HOST:6379, or set {URL}.")
-    try:
-        return engine_of(url, password=environ.get(PASSWORD, ""))
-    except ValueError as error:
-        raise ConfigError(f"“{url}” {error}") from error
-
-
-async def run_front(command: RunFront, config: Config, environ: Mapping[str, str], console: Console) -> int:
+async def run_front(command: RunFront, config: Config, console: Console) -> int:
     """Run the front until it is stopped; return the exit code. Raises `ConfigError` and `JournalError`."""
-    settings = engine_settings(command, environ)
-    try:
-        from app.engine.connection import open_engine
-    except ImportError as error:
-        raise ConfigError("fronts need coredis: install atelier-bot[engine].") from error
+    if (settings := config.engine) is None:
+        complain(f"{PROGRAM} front needs an engine: write --engine valkey://host:6379, or “url” in [engine].")
+        return 2
+    if find_spec("coredis") is None:
+        complain(WITHOUT_LIBRARY)
+        return 2
+    from app.engine.connection import open_engine
+
     if command.status:
         from app.cli.front_status import show_status
 

@@ -40,6 +40,9 @@ ANSWER_SECONDS = 5.0
 FIRST = "0-0"
 """The position before the first entry of a stream."""
 
+CANCELLED = EngineAway("a blocking command was cancelled")
+"""Why a client is built again that is not broken. Nobody needs to read this."""
+
 NEWEST = "$"
 """The position behind the last entry of a stream, whatever that is."""
 
@@ -101,7 +104,7 @@ class Engine:
                     await self._use(client)
             except Exception as error:  # noqa: BLE001  the library raises groups, and errors of many kinds
                 self.reason = engine_reason(error)
-            if self.reason is not None and self.reason != logged:
+            if self.reason not in (None, CANCELLED, logged):
                 logged = self.reason
                 logger.warning("the engine cannot be used", engine=self.settings.address, **log_fields(logged))
             await anyio.sleep(next(pauses))
@@ -141,7 +144,7 @@ class Engine:
         finally:
             if blocking is not None and not finished:
                 # coredis 6.9: a blocking command that is cancelled never gives back its place among the connections.
-                self._lose(client, EngineAway("a blocking command was cancelled"))
+                self._lose(client, CANCELLED)
 
     async def set(self, key: str, value: bytes, seconds: float, *, only_new: bool = False) -> bool:
         """Set a value that expires after so many seconds; False if `only_new` and there is one."""

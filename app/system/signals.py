@@ -23,7 +23,7 @@ SIGHUP = getattr(signal, "SIGHUP", signal.SIGTERM)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, SIGHUP)
 
-SERVICES = frozenset({"front", "run", "simulate"})
+SERVICES = frozenset({"front", "run", "simulate", "work"})
 """Commands that run until they are stopped, for which SIGTERM is the normal end."""
 
 BOTS = frozenset({"front", "run"})

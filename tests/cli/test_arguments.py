@@ -196,7 +196,7 @@ VERBS = [
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
     names = (
-        "run front setup demo generate simulate jobs servers workflows check doctor backup restore forget stats"
+        "run front setup demo generate simulate work jobs servers workflows check doctor backup restore forget stats"
         " completion"
     )
     assert set(names.split()) == set(COMMANDS)
@@ -224,7 +224,7 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
         (
             "xyz",
             (
-                "there is no command “xyz”; choose run, front, setup, demo, generate, simulate, jobs, servers,"
+                "there is no command “xyz”; choose run, front, setup, demo, generate, simulate, work, jobs, servers,"
                 " workflows, check, doctor, backup, restore, forget, stats, completion."
             ),
         ),

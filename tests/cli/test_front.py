@@ -6,22 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.arguments.program import PROGRAM
 from app.cli.main import main
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("DISCORD_TOKEN", "ATELIER_ENGINE_URL", "ATELIER_ENGINE_PASSWORD"):
+    for name in ("DISCORD_TOKEN", "ATELIER_ENGINE", "ATELIER_ENGINE_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "the front needs an engine: name it with --engine valkey://HOST:6379, or set ATELIER_ENGINE_URL."),
-        (["--engine", "http://a"], "“http://a” is not an engine's address: write valkey://host:6379"),
-        (["--engine", "valkey://a/b"], "“valkey://a/b” has more than the number of a database"),
+        ([], f"{PROGRAM} front needs an engine: write --engine valkey://host:6379, or “url” in [engine]."),
+        (["--engine", "http://a"], "--engine: “http://a” is not an engine's address: write valkey://host:6379"),
+        (["--engine", "valkey://a/b"], "--engine: “valkey://a/b” has more than the number of a database"),
         (["--engine", "valkey://a"], "no DISCORD_TOKEN is set; all fronts need the same one."),
     ],
 )
@@ -35,6 +36,6 @@ def test_wrong_input_is_one_sentence(arguments: list[str], sentence: str, capsys
 def test_the_address_may_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ATELIER_ENGINE_URL", "valkey://elsewhere")
+    monkeypatch.setenv("ATELIER_ENGINE", "valkey://elsewhere")
     assert main(["front"]) == 2
     assert "DISCORD_TOKEN" in capsys.readouterr().err
