@@ -103,7 +103,9 @@ def reload_config(before: Config, environ: Mapping[str, str], folder: Path) -> C
 
     The defaults would otherwise replace every server while somebody moves the file.
     """
-    config = load_config(environ, folder)
+    # With an engine, nobody assumes a server on this machine.
+    engine = before.engine.address if before.engine is not None else ""
+    config = load_config(environ, folder, engine=engine)
     if before.source and not config.source:
         raise ConfigError(f"{before.source} is gone: put it back, or restart the bot to run without it.")
     return config

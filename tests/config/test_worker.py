@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.work import allowed, labelled, takes_jobs
-from app.config.load import load_config
+from app.config.load import load_config, reload_config
 from app.config.settings import DEFAULT_URL, Server, Worker
 from app.config.toml_table import ConfigError
 
@@ -22,6 +22,13 @@ def test_a_bot_with_an_engine_needs_no_server_of_its_own_but_a_worker_does(tmp_p
     assert (config.engine.address, config.engine.password) == ("valkey://engine.example:7000/2", "secret")
     assert [server.url for server in load_config({}, tmp_path, worker="").servers] == [DEFAULT_URL]
     assert [server.url for server in load_config({}, tmp_path / "other").servers] == [DEFAULT_URL]
+
+
+def test_a_front_with_an_engine_of_the_command_line_has_no_other_servers_after_it_loads_its_settings_again(
+    tmp_path: Path,
+) -> None:
+    config = load_config({}, tmp_path, engine="valkey://[::1]:7000/2")
+    assert config.servers == reload_config(config, {}, tmp_path).servers == ()
 
 
 def test_the_command_line_is_stronger_than_the_environment_and_that_than_the_file(tmp_path: Path) -> None:
