@@ -123,7 +123,7 @@ def test_the_jobs_of_a_worker_that_freezes_or_is_killed_are_made_elsewhere_and_o
         attic_comfyui, cellar_comfyui = all_of.comfyui("one", 0.3), all_of.comfyui("two", 0.3)
         attic = all_of.worker("attic", attic_comfyui)
         attic.logs("the worker is ready")
-        front = all_of.front(1, 24)
+        front = all_of.front(1, 60)
         assert front.event("started")["server"] == "attic"
         cellar = all_of.worker("cellar", cellar_comfyui)
         cellar.logs("the worker is ready")
