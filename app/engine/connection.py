@@ -90,7 +90,7 @@ class Engine:
         await self._ready.wait()
 
     async def keep(self) -> None:
-        """Build the client, and again after each loss, until cancelled. Each cause of an outage is logged once."""
+        """Build the client, and again after each loss, until cancelled. Each kind of outage is logged once."""
         logged: EngineReason | None = None
         pauses = self._pauses()
         while True:
@@ -104,7 +104,8 @@ class Engine:
                     await self._use(client)
             except Exception as error:  # noqa: BLE001  the library raises groups, and errors of many kinds
                 self.reason = engine_reason(error)
-            if self.reason not in (None, CANCELLED, logged):
+            # One outage is first a lost connection and then a refused one.
+            if self.reason not in (None, CANCELLED) and type(self.reason) is not type(logged):
                 logged = self.reason
                 logger.warning("the engine cannot be used", engine=self.settings.address, **log_fields(logged))
             await anyio.sleep(next(pauses))

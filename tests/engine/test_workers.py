@@ -35,7 +35,7 @@ from app.events import (
 )
 from app.journal.memory import MemoryJournal
 from app.ports import ConnectionLost, Graph, History, Queue, Refused, Stats, Ticket
-from app.reasons.servers import HungUp, ResultGone, SocketDeaf, WorkerAway
+from app.reasons.servers import EngineAway, HungUp, ResultGone, SocketDeaf, WorkerAway
 from app.simulator.engine.simulator import Simulator
 from tests.engine.valkey import Valkey
 from tests.engine.world import HERE, NAME, PATIENCE, connected, pair, simulated, worker_settings
@@ -371,6 +371,20 @@ async def test_a_prompt_is_not_submitted_once_the_lease_may_have_ended(
         with pytest.raises(ConnectionLost) as lost:
             await clients.comfy.submit(PromptId("p"), PICTURE)
         assert lost.value.reason == WorkerAway()
+        assert host.comfy.submitted == []
+
+
+async def test_a_caller_learns_at_once_that_a_request_could_not_be_claimed(
+    database: EngineSettings, tmp_path: Path, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def claim(*_: object) -> bool:
+        raise ConnectionLost(EngineAway("reset"))
+
+    monkeypatch.setattr(Lease, "claim", claim)
+    async with pair(database, tmp_path, host) as both, both.clients() as clients:
+        with pytest.raises(ConnectionLost) as lost, anyio.fail_after(PATIENCE):
+            await clients.comfy.submit(PromptId("p"), PICTURE)
+        assert lost.value.reason == EngineAway("reset")
         assert host.comfy.submitted == []
 
 

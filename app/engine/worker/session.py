@@ -33,7 +33,8 @@ from app.engine.worker.lease import Lease
 from app.engine.worker.subscriptions import Subscriptions
 from app.engine.worker.transfers import Transfers
 from app.ports import ConnectionLost, Refused, RunSync
-from app.reasons.servers import LibraryError, OutOfReach
+from app.reasons.jobs import log_fields
+from app.reasons.servers import EngineRefuses, LibraryError, OutOfReach
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -142,17 +143,26 @@ class _Session:
             request = decode(entry.data, Request)
             if not ID.fullmatch(request.front):
                 raise InvalidMessage(request.front)
-            if await self._lease.claim(entry.id, request.within):
-                await self._reply(request, await self._answer(request, calls))
+            if (answer := await self._claimed(request, entry, calls)) is not None:
+                await self._reply(request, answer)
         except InvalidMessage as error:
             logger.warning("something in the engine is not a request", worker=self._lease.name, error=str(error)[:200])
             with suppress(ConnectionLost):
                 await self._engine.remove(self._lease.requests, entry.id)
-        except ConnectionLost:
-            # The engine could not say whether the request is ours, so it is not done.
-            pass
         finally:
             self._places.release()
+
+    async def _claimed(self, request: Request, entry: Entry, calls: Calls) -> Answer | None:
+        """Do what is asked if the request is ours; None if it is not."""
+        try:
+            if not await self._lease.claim(entry.id, request.within):
+                return None
+        except ConnectionLost as loss:
+            # It may be claimed, but that is not certain, so it is not done, and whoever asked learns it at once.
+            if isinstance(loss.reason, EngineRefuses):
+                logger.warning("a request cannot be claimed", worker=self._lease.name, **log_fields(loss.reason))
+            return Lost(loss.reason)
+        return await self._answer(request, calls)
 
     async def _answer(self, request: Request, calls: Calls) -> Answer:
         try:
@@ -174,13 +184,14 @@ class _Session:
             return Lost(LibraryError(type(error).__name__))
 
     async def _reply(self, request: Request, answer: Answer) -> None:
-        """Send the answer, also if the engine is away for a moment."""
+        """Send the answer, also if the engine is away for a moment; nobody waits for it much longer."""
         stream, data = replies_key(self._lease.name, request.front), encode(Reply(request.number, answer))
-        while True:
-            try:
-                await self._engine.add(stream, data, longest=REPLIES, seconds=REPLIES_SECONDS)
-            except ConnectionLost:
-                await self._engine.ready()
-                await anyio.sleep(0.05)
-            else:
-                return
+        with anyio.move_on_after(REPLIES_SECONDS):
+            while True:
+                try:
+                    await self._engine.add(stream, data, longest=REPLIES, seconds=REPLIES_SECONDS)
+                except ConnectionLost:
+                    await self._engine.ready()
+                    await anyio.sleep(0.05)
+                else:
+                    return
