@@ -47,7 +47,7 @@ fuzz MINUTES:
 
 # compile the constraints anew, after a change of the direct dependencies; then copy constraints.txt to [tool.uv]
 pin:
-    {{compile}} --group dev --extra video --output-file constraints.txt
+    {{compile}} --group dev --extra engine --extra video --output-file constraints.txt
     {{compile}} --constraints constraints.txt --output-file constraints-runtime.txt
 
 # draw what the bot shows in its key moments, as PNGs in docs/pictures or another folder; needs Chromium and Noto's fonts

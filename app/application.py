@@ -3,18 +3,20 @@
 Only this module knows all the others.
 
 run
-└─ open_clients       an HTTP client and a way to open websockets for each server
-   └─ open_services   PromptRegistry, and ServersActor with one ConnectionActor for each server
-      └─ frontend     the command line or Discord, and its InteractionActors; ReloadActor
+└─ open_workers       what workers offer through the engine, if one is configured
+   └─ open_clients       an HTTP client and a way to open websockets for each server
+      └─ open_services   PromptRegistry, and ServersActor with one ConnectionActor for each server
+         └─ frontend     the command line or Discord, and its InteractionActors; ReloadActor
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -34,9 +36,10 @@ from app.actors.servers import Servers, ServersActor
 from app.backoff import Pauses, backoff
 from app.backup.daily import DailyBackup
 from app.comfy.client import open_comfy_client
+from app.comfy.download import save
 from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
-from app.config.settings import AlertTargets, Config, Server
+from app.config.settings import WORKER_SCHEME, AlertTargets, Config, Server
 from app.core.journal_port import JobHistory, Journal, OldJobs
 from app.core.scheduling.overview import Overview
 from app.core.servers.state import ServerSettings
@@ -54,6 +57,7 @@ from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
 if TYPE_CHECKING:
+    from app.engine.front.workers import Workers
     from app.http.page.parts import PageParts
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -180,34 +184,77 @@ async def open_upkeep(config: Config, journal: OldJobs, alerts: Alerts) -> Async
 
 
 @asynccontextmanager
+async def open_server(config: Config, server: Server, client_id: str) -> AsyncGenerator[ServerClients]:
+    """Open the clients of one server, which knows them by this id, within the block."""
+    async with open_comfy_client(
+        server,
+        client_id,
+        run_sync=to_thread.run_sync,
+        largest_result=config.largest_result * 2**20,
+        api_key=config.api_key if server.paid_nodes else "",
+    ) as comfy:
+        way = partial(connect, partial(open_websocket, server, client_id))
+        yield ServerClients(comfy, way, partial(probe, server))
+
+
+@asynccontextmanager
 async def open_clients(
-    config: Config, client_id: str | None = None
+    config: Config, client_id: str | None = None, workers: Workers | None = None
 ) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
-    """Open the HTTP clients of all servers. `client_id` is a UUID that no other process uses; by default a new one."""
+    """Open the HTTP clients of all servers, with those of `workers`.
+
+    `client_id` is a UUID that no other process uses; by default a new one.
+    """
     base = uuid.UUID(client_id) if client_id is not None else uuid.uuid4()
 
-    @asynccontextmanager
-    async def open_server(server: Server) -> AsyncGenerator[ServerClients]:
+    def opened(server: Server) -> AbstractAsyncContextManager[ServerClients]:
+        if workers is not None and server.url.startswith(f"{WORKER_SCHEME}:"):
+            return workers.open_clients(server)
         # Two of our servers may be the same ComfyUI, which gives all frames to the latest socket with an id.
-        client_id = str(uuid.uuid5(base, server.label))
-        largest = config.largest_result * 2**20
-        async with open_comfy_client(
-            server,
-            client_id,
-            run_sync=to_thread.run_sync,
-            largest_result=largest,
-            api_key=config.api_key if server.paid_nodes else "",
-        ) as comfy:
-            way = partial(connect, partial(open_websocket, server, client_id))
-            yield ServerClients(comfy, way, partial(probe, server))
+        return open_server(config, server, str(uuid.uuid5(base, server.label)))
 
-    pool = ClientPool(open_server)
+    pool = ClientPool(opened)
     try:
         for server in config.servers:
             await pool.open(server)
+        for name, offered in workers.offered.items() if workers is not None else ():
+            if name not in pool:
+                await pool.open(offered.server)
         yield pool
     finally:
         await pool.aclose()
+
+
+@asynccontextmanager
+async def open_workers(config: Config, client_id: str) -> AsyncGenerator[Workers | None]:
+    """Find workers through the engine within the block; None without an engine.
+
+    Raises `OSError` for a CA file that cannot be read.
+    """
+    if config.engine is None:
+        yield None
+        return
+    # Only here: nobody else needs the library of the engine.
+    from app.engine.connection import open_engine
+    from app.engine.front.workers import FrontSettings, Workers
+
+    async def save_stream(stream: AsyncIterator[bytes], to: Path, size: int) -> None:
+        await save(stream, to, to_thread.run_sync, expected=size)
+
+    settings = FrontSettings(
+        client_id=client_id,
+        save=save_stream,
+        run_sync=to_thread.run_sync,
+        largest_result=config.largest_result * 2**20,
+    )
+    async with open_engine(config.engine) as engine, anyio.create_task_group() as tasks:
+        workers = Workers(engine, settings)
+        tasks.start_soon(workers.follow, name="what workers send")
+        await workers.first_look()
+        try:
+            yield workers
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 def comfies(clients: Mapping[ServerName, ServerClients]) -> Mapping[ServerName, Comfy]:
@@ -300,18 +347,20 @@ async def run(
     code = 0
     # Whoever waits at a terminal wants to know that the disk is full; the bot can wait until somebody has made room.
     wait_for_disk = journal is not None
+    client_id = client_id or str(uuid.uuid4())
     settings = {server.label: settings_of(config, server) for server in config.servers}
     if journal is None:
         # Without one, nobody would know later for how long servers have been on, nor stop them.
         settings = {name: replace(each, power=None) for name, each in settings.items()}
         journal = MemoryJournal()
     async with (
-        open_clients(config, client_id) as clients,
+        open_workers(config, client_id) as workers,
+        open_clients(config, client_id, workers) as clients,
         open_services(
             clients,
             journal,
             depth=config.depth,
-            settings=settings,
+            settings={**(workers.settings if workers is not None else {}), **settings},
             wait_for_disk=wait_for_disk,
             alerts=alerts,
             asked=asked,
@@ -346,6 +395,8 @@ async def run(
                 )
                 if reloader is not None:
                     guests.start_soon(reloader.run, name="reload")
+                if workers is not None:
+                    guests.start_soon(workers.run, services.servers.offer, name="workers")
                 guests.start_soon(say_goodbye, name="signals")
                 code = await frontend(services)
                 guests.cancel_scope.cancel()

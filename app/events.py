@@ -9,6 +9,7 @@ Ids are strings and stay strings: ComfyUI's node ids look like "3", "10:2" or "2
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
 from msgspec import Struct
@@ -159,6 +160,22 @@ ServerEvent: TypeAlias = (
     | ExecutionEnded
     | QueueChanged
 )
+
+
+def conflation_key(event: ServerEvent) -> Hashable | None:
+    """What two events have in common of which only the newer is worth something; None if every one must be kept.
+
+    A PNG is kept: it is not a preview but a result.
+    """
+    match event:
+        case NodesProgressed() | NodeStepped():
+            return type(event), event.prompt
+        case ImageStreamed(media_type="image/jpeg"):
+            return ImageStreamed, event.prompt
+        case QueueChanged():
+            return QueueChanged
+        case _:
+            return None
 
 
 # What a ConnectionActor sends to the registry.

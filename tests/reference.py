@@ -34,6 +34,7 @@ from app.config.settings import (
     RoleLimits,
     Server,
 )
+from app.config.worker import EngineTable, WorkerTable
 from app.reasons.jobs import JobReason
 from app.reasons.limits import LimitReason
 
@@ -59,6 +60,8 @@ TABLES: dict[str, type[Struct]] = {
     "http": Http,
     "page": Page,
     "log": Log,
+    "engine": EngineTable,
+    "worker": WorkerTable,
 }
 """The struct that each table of the file is read into."""
 
@@ -74,6 +77,8 @@ ENVIRONMENT = {
     "ATELIER_WORKFLOWS": "The folder of your own workflows, as `workflows`. A relative path starts where you are.",
     "ATELIER_HTTP": "Where the bot answers about its health, as `listen` in `[http]`: host and port.",
     "ATELIER_CLIENT_SECRET": "The secret of the Discord application, as `client_secret` in `[page]`.",
+    "ATELIER_ENGINE": "The engine's address, as `url` in `[engine]`.",
+    "ATELIER_ENGINE_PASSWORD": "The password for the engine. It does not belong into the file.",
     "ATELIER_LOG": "How the log is written, as `format` in `[log]`.",
     "DISCORD_REST_URL": "Where Discord is, for tests, as `rest_url`.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator
 from typing import cast
 
 import anyio
@@ -20,12 +20,9 @@ from app.events import (
     Connected,
     Disconnected,
     FrameReceived,
-    ImageStreamed,
-    NodesProgressed,
-    NodeStepped,
-    QueueChanged,
     ServerEvent,
     ServerName,
+    conflation_key,
 )
 from app.mailbox import Mailbox
 from app.ports import Connect, ConnectionLost, Probe
@@ -48,22 +45,6 @@ STEADY = 5.0
 
 OFF_PAUSE = 15.0
 """Seconds between two attempts while the server is off on purpose: somebody may start it by hand."""
-
-
-def _slot(event: ServerEvent) -> Hashable | None:
-    """Conflation key of an event, or None if every one must be kept.
-
-    A PNG is kept: it is not a preview but a result.
-    """
-    match event:
-        case NodesProgressed() | NodeStepped():
-            return type(event), event.prompt
-        case ImageStreamed(media_type="image/jpeg"):
-            return ImageStreamed, event.prompt
-        case QueueChanged():
-            return QueueChanged
-        case _:
-            return None
 
 
 def _only(error: Exception) -> Exception:
@@ -210,7 +191,7 @@ class ConnectionActor:
         """Read until the websocket is lost, which raises, or a reconnect is requested, which returns."""
         loss: ConnectionLost | None = None
         self._forwarding = False
-        box = Mailbox(_slot)
+        box = Mailbox(conflation_key)
         async with box, anyio.create_task_group() as tasks:
             tasks.start_soon(self._forward, box, events, name=f"forward {self._server}")
             async with anyio.create_task_group() as reading:
@@ -229,7 +210,7 @@ class ConnectionActor:
     async def _forward(self, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]) -> None:
         async for first in box:
             self._forwarding = True
-            if _slot(first) is not None:
+            if conflation_key(first) is not None:
                 for _ in range(GATHERING):
                     await anyio.lowlevel.checkpoint()
             for event in (first, *box.drain()):
@@ -245,7 +226,7 @@ class ConnectionActor:
         self, event: ServerEvent, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]
     ) -> bool:
         """Send a milestone at once, without a turn of the event loop, unless earlier events or the receiver wait."""
-        if _slot(event) is not None or self._forwarding or not box.empty:
+        if conflation_key(event) is not None or self._forwarding or not box.empty:
             return False
         try:
             events.send_nowait(FrameReceived(server=self._server, event=event))

@@ -37,6 +37,7 @@ FIXED = {
     "log": "[log]",
     "retention": "[retention]",
     "backup": "[backup]",
+    "engine": "[engine]",
 }
 """The settings that only a restart changes, and what people call them."""
 

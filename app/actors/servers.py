@@ -16,7 +16,7 @@ from app.actors.connection import Connection, ConnectionActor
 from app.actors.handle import Registry
 from app.backoff import Pauses, backoff
 from app.config.addresses import same_server
-from app.config.settings import Server
+from app.config.settings import WORKER_SCHEME, Server
 from app.core.servers.state import ServerSettings
 from app.entry_points import run_request
 from app.events import ServerName
@@ -38,10 +38,15 @@ class Servers(Struct, frozen=True):
     """The handle of `ServersActor`: what other tasks may request from it."""
 
     request: Callable[[Mapping[ServerName, ConfiguredServer]], None]
+    request_offered: Callable[[Mapping[ServerName, ConfiguredServer]], None]
 
     def configure(self, wanted: Mapping[ServerName, ConfiguredServer]) -> None:
         """Bring the set of servers in line with these: servers are added, removed and changed, and no job is lost."""
         self.request(wanted)
+
+    def offer(self, offered: Mapping[ServerName, ConfiguredServer]) -> None:
+        """Use these servers of workers besides the configured ones, instead of those that were offered before."""
+        self.request_offered(offered)
 
 
 class OffServers(Collection[ServerName]):
@@ -66,7 +71,7 @@ class ServersActor:
     A server that is removed is first emptied by the registry; only then are its connection and its clients closed. One
     whose address or headers change is removed and added again. A new server is added once no other one with its name
     or address is left: two connections with one client id would take each other's frames. Only the servers of a
-    `ClientPool` can change.
+    `ClientPool` can change. A server that is configured is used instead of one of a worker with the same name.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class ServersActor:
         self._pool = clients if isinstance(clients, ClientPool) else None
         self._pauses = pauses
         self._settings = dict(settings)
+        self._configured: Mapping[ServerName, ConfiguredServer] = {}
+        self._offered: Mapping[ServerName, ConfiguredServer] = {}
         self._wanted: Mapping[ServerName, ConfiguredServer] | None = None
         self._wakes = Mailbox[None](lambda _: "wake")
         self._leaving: set[ServerName] = set()
@@ -92,14 +99,28 @@ class ServersActor:
             self._prepare(name, each)
         self.configured: Mapping[ServerName, Server] = self._pool.servers if self._pool is not None else {}
         self.off = OffServers(self.connections)
-        self.handle = Servers(self._configure)
+        for name, server in self.configured.items():
+            known = {name: ConfiguredServer(server, self._settings.get(name, ServerSettings()))}
+            if server.url.startswith(f"{WORKER_SCHEME}:"):
+                self._offered = {**self._offered, **known}
+            else:
+                self._configured = {**self._configured, **known}
+        self.handle = Servers(self._configure, self._offer)
 
     def _prepare(self, name: ServerName, clients: ServerClients) -> None:
         actor = ConnectionActor(name, clients.connect, clients.probe, pauses=self._pauses)
         self.connections[name], self._actors[name] = actor.handle, actor
 
     def _configure(self, wanted: Mapping[ServerName, ConfiguredServer]) -> None:
-        self._wanted = wanted
+        self._configured = wanted
+        self._wanted = {**self._offered, **wanted}
+        self._wakes.put(None)
+
+    def _offer(self, offered: Mapping[ServerName, ConfiguredServer]) -> None:
+        if doubled := sorted(name for name in offered if name in self._configured and name not in self._offered):
+            logger.warning("a worker is not used, because a configured server has its name", servers=doubled)
+        self._offered = offered
+        self._wanted = {**offered, **self._configured}
         self._wakes.put(None)
 
     async def run(self, registry: Registry, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:

@@ -20,6 +20,7 @@ from app.backup.errors import BackupError
 from app.cli.arguments.commands import (
     BackupCommand,
     Check,
+    Command,
     Demo,
     Generate,
     JournalCommand,
@@ -27,8 +28,10 @@ from app.cli.arguments.commands import (
     OnServers,
     RestoreBackup,
     Run,
+    RunFront,
     Setup,
     Simulate,
+    Work,
     WorkflowsCommand,
 )
 from app.cli.parser import Invocation
@@ -56,8 +59,13 @@ def execute(invocation: Invocation, console: Console) -> int:
             # Before the configuration is loaded: it may be missing, or wrong.
             return set_up(command, console, os.environ, Path.cwd(), backend, this_terminal())
         servers = command.server if isinstance(command, OnServers) else ()
-        config = load_config(os.environ, Path.cwd(), servers=servers)
-        logging.configure(debug=debug, json=config.log.format == "json", is_service=isinstance(command, Run))
+        if isinstance(command, Work):
+            config = load_config(os.environ, Path.cwd(), servers=servers, engine=command.engine, worker=command.name)
+        elif isinstance(command, RunFront):
+            config = load_config(os.environ, Path.cwd(), engine=command.engine)
+        else:
+            config = load_config(os.environ, Path.cwd(), servers=servers)
+        logging.configure(debug=debug, json=config.log.format == "json", is_service=_is_service(command))
         if isinstance(command, JournalCommand):
             from app.cli.journal import execute as journal
 
@@ -81,6 +89,10 @@ def execute(invocation: Invocation, console: Console) -> int:
             raise
         complain(str(reason))
         return 1
+
+
+def _is_service(command: Command) -> bool:
+    return isinstance(command, Run | Work) or (isinstance(command, RunFront) and not command.status)
 
 
 async def _until_stopped(command: Callable[[], Awaitable[int]]) -> int:
@@ -118,7 +130,7 @@ def _journal_error(error: BaseException) -> JournalError | None:
 
 
 async def _run_command(
-    command: Run | Demo | Generate | Simulate | Check | BackupCommand | WorkflowsCommand,
+    command: Run | RunFront | Demo | Generate | Simulate | Work | Check | BackupCommand | WorkflowsCommand,
     config: Config,
     console: Console,
 ) -> int:
@@ -127,6 +139,10 @@ async def _run_command(
             from app.cli.run import run_bot
 
             return await run_bot(config, drain=command.drain)
+        case RunFront():
+            from app.cli.front import run_front
+
+            return await run_front(command, config, console)
         case Demo():
             from app.cli.demo.command import demo
 
@@ -139,6 +155,10 @@ async def _run_command(
             from app.cli.simulate import simulate
 
             return await simulate(command)
+        case Work():
+            from app.cli.work import work
+
+            return await work(config)
         case MakeBackup() | RestoreBackup():
             from app.cli.backups import back_up_or_restore
 

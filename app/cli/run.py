@@ -19,6 +19,7 @@ from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
     from app.application import Services
+    from app.core.replication import Publisher
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -26,8 +27,8 @@ LAST_LOOK = 0.5
 """Seconds for a look at the journal when the bot ends: it may be held by another program."""
 
 
-async def run_bot(config: Config, *, drain: bool) -> int:
-    """Run the bot until it is stopped; return the exit code."""
+async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = None) -> int:
+    """Run the bot until it is stopped; return the exit code. A `publisher` gets what the journal writes."""
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
@@ -49,11 +50,11 @@ async def run_bot(config: Config, *, drain: bool) -> int:
     async with (
         open_http(config, sources) as page,
         open_alerts(config.alerts) as alerts,
-        open_journal(path, crash=crash_point(os.environ), alerts=alerts) as journal,
+        open_journal(path, crash=crash_point(os.environ), alerts=alerts, publisher=publisher) as journal,
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
-        bot = DiscordApp(config, journal, alerts, page)
+        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended)
         sources.journal, sources.discord = journal, bot
 
         async def serve_page(services: Services) -> None:

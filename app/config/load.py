@@ -20,16 +20,28 @@ from app.config.settings import Config
 from app.config.tasks import read_default_models, read_presets
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
 from app.config.variables import Variables, token_of
+from app.config.worker import read_engine, read_worker
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),
     *("discord", "alerts", "tasks", "presets", "limits", "paid_nodes", "retention", "backup", "http", "page", "log"),
+    *("engine", "worker"),
 )
 """The keys at the top of the file."""
 
 
-def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[str] = ()) -> Config:
-    """Load all settings. `servers` are those of the command line. Raises `ConfigError`.
+def load_config(
+    environ: Mapping[str, str],
+    folder: Path,
+    *,
+    servers: Sequence[str] = (),
+    engine: str = "",
+    worker: str | None = None,
+) -> Config:
+    """Load all settings. `servers` and `engine` are those of the command line. Raises `ConfigError`.
+
+    `worker` is the name that the command line gives to a worker, "" for none; it is None for all other commands. A
+    front needs no server of its own: it may have those of workers.
 
     `folder` is the current folder: it contains the .env, and relative paths in the environment and in the .env start
     there. Relative paths in atelier.toml start at the folder of that file.
@@ -44,7 +56,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
     root = file or Table(TomlFile(file_name, ""), (), {})
     root.check_keys(KEYS)
     known = [Source(read_server(table, path.parent), table) for table in root.tables("servers")]
-    chosen = chosen_servers(servers, variables, known)
+    engine_settings = read_engine(root.table("engine"), variables, path.parent, engine)
+    chosen = chosen_servers(servers, variables, known, default=engine_settings is None or worker is not None)
     discord = read_discord(root.table("discord"))
     if rest_url := variables.text("DISCORD_REST_URL"):
         discord = replace(discord, rest_url=rest_url_of(rest_url, variables.error("DISCORD_REST_URL")))
@@ -79,6 +92,8 @@ def load_config(environ: Mapping[str, str], folder: Path, *, servers: Sequence[s
         log=read_log(root.table("log"), variables),
         retention=read_retention(root.table("retention"), root.table("discord")),
         backup=read_backup(root.table("backup"), path.parent),
+        engine=engine_settings,
+        worker=read_worker(root.table("worker"), worker or ""),
         source=str(path) if file is not None else "",
     )
 
@@ -88,7 +103,9 @@ def reload_config(before: Config, environ: Mapping[str, str], folder: Path) -> C
 
     The defaults would otherwise replace every server while somebody moves the file.
     """
-    config = load_config(environ, folder)
+    # With an engine, nobody assumes a server on this machine.
+    engine = before.engine.address if before.engine is not None else ""
+    config = load_config(environ, folder, engine=engine)
     if before.source and not config.source:
         raise ConfigError(f"{before.source} is gone: put it back, or restart the bot to run without it.")
     return config

@@ -34,8 +34,13 @@ class Source(Struct, frozen=True):
     table: Table
 
 
-def chosen_servers(server_options: Sequence[str], variables: Variables, known: Sequence[Source]) -> list[Server]:
-    """The servers of the command line, else of the environment, else of the file. Raises `ConfigError`."""
+def chosen_servers(
+    server_options: Sequence[str], variables: Variables, known: Sequence[Source], *, default: bool = True
+) -> list[Server]:
+    """The servers of the command line, else of the environment, else of the file. Raises `ConfigError`.
+
+    Without any, it is ComfyUI on this machine, unless there need not be a `default`.
+    """
     error: Callable[[str], ConfigError] = ConfigError
     urls, origin = list(server_options), "--server"
     if not urls:
@@ -54,7 +59,7 @@ def chosen_servers(server_options: Sequence[str], variables: Variables, known: S
         chosen.append(server)
     if not chosen:
         _check_apart(known)
-        chosen = [source.server for source in known] or [Server(url=DEFAULT_URL)]
+        chosen = [source.server for source in known] or ([Server(url=DEFAULT_URL)] if default else [])
     labels = [server.label for server in chosen]
     for label in labels:
         if labels.count(label) > 1:
@@ -99,7 +104,7 @@ def read_server(table: Table, base: Path) -> Server:
         url=url,
         name=table.shown_text("name", ""),
         headers=_headers(table.table("headers")),
-        ca_file=_ca_file(table, base),
+        ca_file=ca_file_of(table, base),
         verify=table.flag("verify", default=True),
         failover_after=table.whole("failover_after", 60, *FAILOVER) if "failover_after" in table.values() else None,
         weight=table.positive("weight", 1.0),
@@ -147,7 +152,8 @@ def _headers(table: Table) -> dict[str, str]:
     return headers
 
 
-def _ca_file(table: Table, base: Path) -> str:
+def ca_file_of(table: Table, base: Path) -> str:
+    """The PEM file to trust that a table names, "" if it names none. Raises `ConfigError`."""
     if not (written_path := table.text("ca_file", "")):
         return ""
     path = path_from(written_path, base)

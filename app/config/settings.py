@@ -7,10 +7,14 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from app.config.engine import EngineSettings
 from app.events import ServerName
 
 DEFAULT_URL = "http://127.0.0.1:8188"
 """The address at which ComfyUI listens by default."""
+
+WORKER_SCHEME = "worker"
+"""The beginning of the address of a server that a worker offers: worker://NAME/LABEL."""
 
 PREVIEWS = ("latent2rgb", "taesd", "off", "server")
 """What `previews` of a server may be."""
@@ -244,6 +248,15 @@ class Budget(Struct, frozen=True, kw_only=True):
     person_day: float = 0.0
 
 
+class Worker(Struct, frozen=True, kw_only=True):
+    """What a worker offers: its `name`, the names of the `workflows` that it may run, None for all, and the `hours` of
+    the day, as minutes since midnight from one to the other, at which it takes jobs; None for always."""
+
+    name: str = ""
+    workflows: tuple[str, ...] | None = None
+    hours: tuple[int, int] | None = None
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All settings, validated. `source` is the file that was read, "" if there was none.
 
@@ -252,7 +265,7 @@ class Config(Struct, frozen=True, kw_only=True):
     that comes with the program, None if they do not want it. `former_data` is the data folder that version 0.2 would
     use with the same settings in the same current folder. `api_key` is that of Comfy's account, which pays for what
     services bill, within the budget of `paid_nodes`. `tasks` are the models that are used if nobody chooses one, by
-    task, and `presets` the operator's own, by name.
+    task, and `presets` the operator's own, by name. `engine` is None if this is the only process.
     """
 
     servers: tuple[Server, ...]
@@ -276,6 +289,8 @@ class Config(Struct, frozen=True, kw_only=True):
     log: Log = Log()
     retention: Retention = Retention()
     backup: BackupSettings = BackupSettings()
+    engine: EngineSettings | None = None
+    worker: Worker = Worker()
     source: str = ""
 
     @property

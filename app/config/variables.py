@@ -17,7 +17,7 @@ from app.text_file import TextFileError, at, read_text
 VARIABLES = frozenset(
     {
         *("ATELIER_CONFIG", "ATELIER_DATA", "ATELIER_WORKFLOWS", "ATELIER_HTTP", "ATELIER_LOG", "ATELIER_CRASH"),
-        "ATELIER_CLIENT_SECRET",
+        *("ATELIER_CLIENT_SECRET", "ATELIER_ENGINE", "ATELIER_ENGINE_PASSWORD"),
     }
 )
 """All variables of Atelier, so that a typing error in a .env file is noticed."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from app.core.jobs.job import State
 from app.core.jobs.table import JobTable
 from app.core.servers.able_servers import AbleServers
-from app.core.servers.state import FAILOVER_PAID, FAILOVER_RUNNING, ServerState
+from app.core.servers.state import FAILOVER_PAID, ServerState
 from app.events import ServerName
 from app.reasons import Reason
 
@@ -46,7 +46,7 @@ class Failover:
         away = now - server_state.away_since
         if server_state.reachable or away < server_state.failover_after:
             return
-        running, name = FAILOVER_RUNNING * server_state.failover_after, server_state.name
+        running, name = server_state.running_patience * server_state.failover_after, server_state.name
         for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
             if job.may_cost_again:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -114,8 +114,11 @@ class DiscordApp:
         job_history: JobHistory,
         alerts: Alerts | None = None,
         page: PageAccess | None = None,
+        is_suspended: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_suspended` says whether nothing can be recorded now, so that no new job is taken."""
         self._config = config
+        self._is_suspended = is_suspended
         self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
@@ -264,7 +267,15 @@ class DiscordApp:
             moderation = Moderation(job_history)
             await moderation.load()
             job_factory = JobFactory(
-                catalog, choices, job_history, input_media, config.data, draining, moderation, variations
+                catalog,
+                choices,
+                job_history,
+                input_media,
+                config.data,
+                draining,
+                moderation,
+                variations,
+                self._is_suspended,
             )
             speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)

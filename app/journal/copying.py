@@ -15,6 +15,7 @@ import msgspec
 from app.core.journal_port import JournalError
 from app.journal.errors import translate
 from app.journal.migrations import NEWEST, version_of
+from app.journal.recording import leave
 
 Breathe: TypeAlias = Callable[[], None]
 """Called between two small pieces of work. It may pause, or raise an exception to stop the work."""
@@ -77,7 +78,7 @@ def unpack_journal(source: Path, target: Path, former: str, folder: str) -> None
     """Copy a journal that nobody uses to a new file for the data folder `folder`. Raises `JournalError`.
 
     Paths in the journal that begin with the data folder `former` begin with `folder` afterwards. The new file has no
-    free pages, and can give back those that it gets.
+    free pages, can give back those that it gets, and is no copy that follows another journal.
     """
     try:
         # Attached, because a connection that is read-only cannot write another file either.
@@ -86,17 +87,18 @@ def unpack_journal(source: Path, target: Path, former: str, folder: str) -> None
             if not memory.execute("PRAGMA source.auto_vacuum").fetchone()[0]:
                 memory.execute("PRAGMA source.auto_vacuum = INCREMENTAL")
             memory.execute("VACUUM source INTO ?", (str(target),))
-        if former and former != folder:
-            with closing(sqlite3.connect(target, isolation_level=None)) as database:
-                database.execute("PRAGMA synchronous = OFF")
-                _relocate(database, former, folder)
+        with closing(sqlite3.connect(target, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = OFF")
+            leave(database)
+            if former and former != folder:
+                relocate(database, former, folder)
         sync(target)
     except (sqlite3.Error, OSError) as error:
         raise translate(target, error) from error
 
 
-def _relocate(database: sqlite3.Connection, former: str, folder: str) -> None:
-    """Change every text of a stored job that is a path in `former`."""
+def relocation(former: str, folder: str) -> Callable[[bytes], bytes]:
+    """A function that changes every text in JSON that is a path in `former`."""
     # A quote that is not escaped begins or ends a text in JSON, and what a path can follow is only its beginning.
     pattern = re.compile(rb'(?<!\\)"' + re.escape(_escaped(former)) + rb"(?=[/\\])")
     replacement = b'"' + _escaped(folder)
@@ -104,6 +106,12 @@ def _relocate(database: sqlite3.Connection, former: str, folder: str) -> None:
     def relocated(stored: bytes) -> bytes:
         return pattern.sub(lambda _: replacement, stored)
 
+    return relocated
+
+
+def relocate(database: sqlite3.Connection, former: str, folder: str) -> None:
+    """Change every text of a stored job that is a path in `former`."""
+    relocated = relocation(former, folder)
     database.create_function("relocated", 1, relocated, deterministic=True)
     database.execute(
         "UPDATE jobs SET wish = relocated(wish), record = relocated(record) WHERE instr(wish, ?) OR instr(record, ?)",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from app.journal.recording import BREAK, is_replicated
+
 MIGRATIONS = (
     """
     CREATE TABLE jobs (
@@ -197,6 +199,9 @@ def migrate(database: sqlite3.Connection) -> None:
     if version >= NEWEST:
         return
     script = "".join(MIGRATIONS[version:])
+    if is_replicated(database):
+        # Copies of an earlier version cannot follow from here on.
+        script += BREAK
     database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {NEWEST}; COMMIT;")
 
 

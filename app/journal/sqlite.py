@@ -39,6 +39,7 @@ from app.core.journal_port import (
 from app.core.limits.moderation import Decision, Decisions
 from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
+from app.core.replication import Publisher
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served, together
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
@@ -87,6 +88,12 @@ COMMITS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 retry_pauses = partial(backoff, 0.1, 5.0, 1.0)
 """Pauses between two attempts to write: short at first, because most programs hold a journal only for a moment."""
 
+publishing_pauses = partial(backoff, 0.05, 0.5, 1.0)
+"""Pauses between two attempts to publish what was written: people wait for it."""
+
+PUBLISHED_AGAIN = 1.0
+"""Seconds after which it is published what commands of the terminal wrote into the journal."""
+
 logger = structlog.stdlib.get_logger(__name__)
 
 
@@ -117,8 +124,10 @@ class SqliteJournal:
         pauses: Pauses = retry_pauses,
         alerts: Alerts | None = None,
         reserve: Reserve | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
         self._store = store
+        self._publisher = publisher
         self._alerts = alerts or no_alerts()
         self._reserve = reserve
         self._reserve_due = -math.inf
@@ -134,6 +143,7 @@ class SqliteJournal:
         # Each of the two connections may be used by one thread at a time.
         self._writing = anyio.Lock()
         self._reading = anyio.Lock()
+        self._publishing = anyio.Lock()
         self._grown = anyio.Event()
         """Set once an entry was added to the gallery; replaced by another one then."""
         self._tried = anyio.Event()
@@ -141,6 +151,16 @@ class SqliteJournal:
         self._inbox: MemoryObjectSendStream[_Batch]
         self._batches: MemoryObjectReceiveStream[_Batch]
         self._inbox, self._batches = anyio.create_memory_object_stream[_Batch](WAITING)
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nothing may be written now, because another process may write the journal."""
+        try:
+            if self._publisher is not None:
+                self._publisher.check()
+        except JournalUnavailable:
+            return True
+        return False
 
     async def run(self) -> None:
         """Write until cancelled; a commit that has started is finished first."""
@@ -158,6 +178,10 @@ class SqliteJournal:
             if self._crash is not None:
                 self._crash.at("before", records)
             refused = await _wait_out(self._pauses, self._alerts, self._watched_commit, records, runs, served)
+            if self._publisher is not None:
+                if self._crash is not None:
+                    self._crash.at("committed", records)
+                await _wait_out(publishing_pauses, self._alerts, self._watched_publishing)
             if self._crash is not None:
                 self._crash.at("after", records)
         except JournalError as error:
@@ -184,6 +208,15 @@ class SqliteJournal:
         self.problem = ""
         self.commits.observe(anyio.current_time() - began)
         return refused
+
+    async def _watched_publishing(self) -> None:
+        """Publish what was written, and keep what is wrong."""
+        try:
+            await self._publish()
+        except JournalError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
 
     async def _commit(self, records: _Records, runs: Sequence[Run], served: Served) -> list[dict[JobId, Exception]]:
         """Write the records; if the disk is full, with the room of the reserve."""
@@ -225,7 +258,7 @@ class SqliteJournal:
 
     async def client_id(self) -> str:
         """See `app.core.journal_port.JobHistory`."""
-        return await _wait_out(self._pauses, self._alerts, self._write_once, self._store.client_id)
+        return await self._write_out(self._store.client_id)
 
     async def unfinished(self) -> Sequence[Job]:
         """See `app.core.journal_port.Journal`."""
@@ -249,7 +282,7 @@ class SqliteJournal:
 
     async def record_power(self, records: Sequence[PowerRecord]) -> None:
         """See `app.core.journal_port.Journal`."""
-        await _wait_out(self._pauses, self._alerts, self._write_once, self._store.record_power, records)
+        await self._write_out(self._store.record_power, records)
 
     async def uses(self) -> Sequence[Use]:
         """See `app.core.journal_port.Journal`."""
@@ -292,7 +325,7 @@ class SqliteJournal:
 
         Waits as `record` does, because a request that is not deleted would be carried out twice.
         """
-        await _wait_out(self._pauses, self._alerts, self._write_once, self._store.done, request)
+        await self._write_out(self._store.done, request)
 
     async def preferences(self, owner: str) -> Mapping[str, Mapping[str, Json]]:
         """See `app.core.journal_port.JobHistory`."""
@@ -300,11 +333,11 @@ class SqliteJournal:
 
     async def prefer(self, owner: str, workflow: str, values: Mapping[str, Json]) -> None:
         """See `app.core.journal_port.JobHistory`."""
-        await self._patiently(self._write_once, self._store.prefer, owner, workflow, values)
+        await self._write_patiently(self._store.prefer, owner, workflow, values)
 
     async def keep_draft(self, draft: StoredDraft) -> None:
         """See `app.core.drafts.DraftRecords`."""
-        await self._patiently(self._write_once, self._store.keep_draft, draft)
+        await self._write_patiently(self._store.keep_draft, draft)
 
     async def draft(self, draft_id: str) -> StoredDraft | None:
         """See `app.core.drafts.DraftRecords`."""
@@ -312,11 +345,11 @@ class SqliteJournal:
 
     async def drop_draft(self, draft_id: str) -> None:
         """See `app.core.drafts.DraftRecords`."""
-        await self._patiently(self._write_once, self._store.drop_draft, draft_id)
+        await self._write_patiently(self._store.drop_draft, draft_id)
 
     async def say_once(self, notice: Notice, subject: str) -> bool:
         """See `app.core.journal_port.JobHistory`."""
-        return await self._patiently(self._write_once, partial(self._store.say_once, notice, subject))
+        return await self._write_patiently(partial(self._store.say_once, notice, subject))
 
     async def gallery(
         self,
@@ -348,14 +381,14 @@ class SqliteJournal:
         def hide_from_gallery() -> None:
             self._store.hide_from_gallery(job, "everybody" if everybody else "others")
 
-        await _wait_out(self._pauses, self._alerts, self._write_once, hide_from_gallery)
+        await self._write_out(hide_from_gallery)
 
     async def fill_gallery(self, limit: int, is_public: Callable[[Job], bool]) -> bool:
         """See `app.core.gallery.GalleryRecords`."""
         backlog = await self._read(self._store.gallery_backlog, limit, is_public)
         if backlog is None:
             return False
-        await self._patiently(self._write_once, self._store.add_to_gallery, backlog)
+        await self._write_patiently(self._store.add_to_gallery, backlog)
         if backlog.entries:
             self._grow()
         return True
@@ -370,7 +403,7 @@ class SqliteJournal:
 
     async def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """See `app.core.gallery.GalleryRecords`."""
-        await self._patiently(self._write_once, self._store.keep_dimensions, job, width, height)
+        await self._write_patiently(self._store.keep_dimensions, job, width, height)
         self._tried.set()
         self._tried = anyio.Event()
 
@@ -389,23 +422,57 @@ class SqliteJournal:
 
     async def decide(self, decision: Decision, person: str) -> None:
         """See `app.core.journal_port.JobHistory`."""
-        await self._patiently(self._write_once, self._store.decide, decision, person)
+        await self._write_patiently(self._store.decide, decision, person)
 
     async def remove_jobs(self, before: float, position: int, limit: int) -> RemovedJobs:
         """See `app.core.journal_port.OldJobs`."""
-        return await self._patiently(self._write_once, self._store.remove_jobs, before, position, limit)
+        return await self._write_patiently(self._store.remove_jobs, before, position, limit)
 
     async def give_back(self, pages: int) -> bool:
         """See `app.core.journal_port.OldJobs`."""
-        return await self._patiently(self._write_once, self._store.give_back, pages)
+        return await self._write_patiently(self._store.give_back, pages)
 
     def _grow(self) -> None:
         self._grown.set()
         self._grown = anyio.Event()
 
+    async def _write_out(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        """Write, however long the journal cannot be used."""
+        result = await _wait_out(self._pauses, self._alerts, self._write_once, function, *args)
+        if self._publisher is not None:
+            await _wait_out(publishing_pauses, self._alerts, self._publish)
+        return result
+
+    async def _write_patiently(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        """Write for one user. If it cannot be published, it may have been written nevertheless."""
+        result = await self._patiently(self._write_once, function, *args)
+        if self._publisher is not None:
+            await self._patiently(self._publish)
+        return result
+
     async def _write_once(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        if self._publisher is not None:
+            self._publisher.check()
         async with self._writing:
             return await self._write_sync(function, *args)
+
+    async def _publish(self) -> None:
+        """Publish what was written and is not published yet, also by other processes."""
+        publisher, outbox = self._publisher, self._store.outbox
+        if publisher is None or outbox is None:
+            return
+        async with self._publishing:
+            async with self._writing:
+                batches = await self._write_sync(outbox.unpublished)
+            if batches:
+                await publisher.publish(batches)
+                outbox.published(batches[-1].number)
+
+    async def publish_regularly(self) -> None:
+        """Publish what commands of the terminal write, until cancelled."""
+        while True:
+            await anyio.sleep(PUBLISHED_AGAIN)
+            await _wait_out(publishing_pauses, self._alerts, self._publish)
 
     async def _read(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         return await self._patiently(self._read_once, function, *args)
@@ -460,12 +527,14 @@ async def open_journal(
     crash: Crash | None = None,
     pauses: Pauses = retry_pauses,
     alerts: Alerts | None = None,
+    publisher: Publisher | None = None,
 ) -> AsyncGenerator[SqliteJournal]:
     """Open the journal for this process alone, waiting while its disk is full. Raises `JournalError`.
 
     `run_sync` runs SQLite, by default in two threads of its own; if time is virtual, pass one that runs it directly.
     `clock` is in seconds since 1970, `crash` is where to crash, `pauses` are those between two attempts to write, and
-    `alerts` is where the operator is alerted of a long wait.
+    `alerts` is where the operator is alerted of a long wait. With a `publisher`, what is written is published
+    for copies of the journal before the caller goes on.
     """
     alerts = alerts or no_alerts()
     with ExitStack() as opened:
@@ -475,7 +544,10 @@ async def open_journal(
 
         await _wait_out(pauses, alerts, enter, partial(instance_lock, path))
         store = await _wait_out(
-            pauses, alerts, enter, partial(open_store, path, clock=clock, durable=durable, busy=BUSY)
+            pauses,
+            alerts,
+            enter,
+            partial(open_store, path, clock=clock, durable=durable, busy=BUSY, replicated=publisher is not None),
         )
         write_sync, read_sync = (run_sync or _own_thread() for _ in range(2))
         # A journal whose commits need not reach the disk need not survive a full one.
@@ -488,9 +560,12 @@ async def open_journal(
             pauses=pauses,
             alerts=alerts,
             reserve=reserve,
+            publisher=publisher,
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(journal.run, name="journal")
+            if publisher is not None:
+                tasks.start_soon(journal.publish_regularly, name="journal of other processes")
             try:
                 yield journal
             finally:

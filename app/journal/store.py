@@ -6,7 +6,7 @@ import math
 import sqlite3
 import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,11 +24,12 @@ from app.core.limits.usage import DAY, Origin, Use
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
-from app.journal import gallery_tables, serialization
+from app.journal import gallery_tables, recording, serialization
 from app.journal.errors import damaged, gone, translate
 from app.journal.lock import exclusive
 from app.journal.migrations import NEWEST, migrate, version_of
 from app.journal.reader import MOST_PERIODS, Reader, encodable
+from app.journal.recording import Outbox, RecordingConnection
 from app.ports import Json
 
 BUSY = 5.0
@@ -85,6 +86,9 @@ class Store(Reader):
     ) -> None:
         super().__init__(path, reading)
         self._database = database
+        self._recording = database if isinstance(database, RecordingConnection) else None
+        self.outbox = Outbox(path, self._recording) if self._recording is not None else None
+        """What is still to be published, if this journal has copies."""
         self._clock = clock
         self._file = file
         self.gallery_additions = 0
@@ -330,10 +334,11 @@ class Store(Reader):
     def client_id(self) -> str:
         """The id under which servers know the bot of this journal; made by the first call.
 
-        A copy of the file gets an id of its own, because two bots with the same one would take each other's frames.
+        A copy of the file gets an id of its own, because two bots with the same one would take each other's frames. The
+        copies of fronts keep it, because only one of them runs a bot at a time.
         """
-        file = str(self._file[1])
         with self._transaction():
+            file = str(self._file[1]) if self.outbox is None else self.outbox.lineage
             row: tuple[str] | None = self._database.execute("SELECT id FROM clients WHERE file = ?", (file,)).fetchone()
             if row is not None:
                 return row[0]
@@ -467,11 +472,15 @@ class Store(Reader):
             try:
                 yield
                 self._check_file()
+                if self._recording is not None:
+                    self._recording.seal(self._path)
                 self._database.execute("COMMIT")
             finally:
                 # Only after an error: a commit that fails leaves its transaction open.
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
+                if self._recording is not None:
+                    self._recording.forget()
         except sqlite3.Error as error:
             # SQLite itself may notice it first, and reports an I/O error.
             self._check_file()
@@ -500,11 +509,19 @@ def _beginning(path: Path) -> bytes:
 
 
 @contextmanager
-def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, busy: float = BUSY) -> Generator[Store]:
+def open_store(
+    path: Path,
+    *,
+    clock: Callable[[], float],
+    durable: bool = True,
+    busy: float = BUSY,
+    replicated: bool | None = None,
+) -> Generator[Store]:
     """Open the file, and create or migrate it if needed. Raises `JournalError`.
 
     If not `durable`, the last transactions stay in the operating system's cache: they survive the end of the process,
     but not a crash of the machine. Each call waits `busy` seconds for another process that holds the file.
+    If it is `replicated`, what is written is recorded for its copies, and otherwise no longer; None leaves it as it is.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -515,7 +532,7 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
         database = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
         raise translate(path, error) from error
-    with closing(database):
+    with closing(database), ExitStack() as opened:
         file = _file_id(path)
         try:
             # WAL lets others read while we write; FULL puts every commit on the disk before it returns.
@@ -535,6 +552,22 @@ def open_store(path: Path, *, clock: Callable[[], float], durable: bool = True, 
             if damage[0] != "ok":
                 raise damaged(path, damage[0])
             migrate(database)
+            if replicated is not None:
+                (recording.begin if replicated else recording.leave)(database)
+            if recording.is_replicated(database):
+                database = opened.enter_context(
+                    closing(
+                        sqlite3.connect(
+                            path,
+                            timeout=busy,
+                            isolation_level=None,
+                            check_same_thread=False,
+                            factory=RecordingConnection,
+                        )
+                    )
+                )
+                for pragma in safe:
+                    database.execute(f"PRAGMA {pragma}")
             # Only a write transaction shows whether the file may be written.
             database.executescript("BEGIN IMMEDIATE; COMMIT;")
             reading = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)

@@ -132,6 +132,22 @@ class NotComfyUI(Reason, frozen=True):
     sent: str = ""
 
 
+class WorkerAway(Reason, frozen=True):
+    """The worker through which the server is reached has lost its lease: it ended, hangs, or is cut off."""
+
+
+class EngineAway(Reason, frozen=True):
+    """The engine, Valkey or Redis, cannot be reached; `message` is the system's or the library's."""
+
+    message: str
+
+
+class EngineRefuses(Reason, frozen=True):
+    """The engine does not do what it is asked, or does not accept the login; `message` is the engine's."""
+
+    message: str
+
+
 NetworkReason: TypeAlias = (
     RefusedConnection
     | UnknownHost
@@ -155,6 +171,9 @@ NetworkReason: TypeAlias = (
     | FrameTooLarge
     | LibraryError
     | NotComfyUI
+    | WorkerAway
+    | EngineAway
+    | EngineRefuses
 )
 """Why a connection is lost or cannot be made: another attempt may help."""
 

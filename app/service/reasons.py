@@ -119,6 +119,10 @@ class Draining(Reason, frozen=True):
     """The bot is about to stop and takes no new jobs."""
 
 
+class CannotRecord(Reason, frozen=True):
+    """Nothing that the bot accepts now could be kept safely."""
+
+
 class ValueMissing(Reason, frozen=True):
     """A value that the workflow needs was not given."""
 
@@ -388,6 +392,7 @@ ServiceReason: TypeAlias = (
     | InputNotKept
     | FileMissing
     | Draining
+    | CannotRecord
     | ValueMissing
     | SlotRemoved
     | TextTooLong

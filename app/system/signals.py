@@ -23,8 +23,11 @@ SIGHUP = getattr(signal, "SIGHUP", signal.SIGTERM)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, SIGHUP)
 
-SERVICES = frozenset({"run", "simulate"})
+SERVICES = frozenset({"front", "run", "simulate", "work"})
 """Commands that run until they are stopped, for which SIGTERM is the normal end."""
+
+BOTS = frozenset({"front", "run"})
+"""Commands that a hangup does not stop: it has them load their configuration again."""
 
 ONE_PRESS = 0.001
 """Seconds within which the same signal counts once: `timeout` and other wrappers send it to us and to our group."""
@@ -101,7 +104,7 @@ def ignore() -> None:
 
 def stops(signum: int) -> bool:
     """Whether a signal stops this process: a running bot survives the closing of its terminal."""
-    return not (_process.command == "run" and signum == SIGHUP != signal.SIGTERM)
+    return not (_process.command in BOTS and signum == SIGHUP != signal.SIGTERM)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Reloads:
         config = load_config({}, folder)
         load = partial(reload_config, config, {}, folder)
         self.loaded: list[Config] = []
-        self.actor = ReloadActor(config, load, Servers(self.requests.append), self.loaded.append)
+        self.actor = ReloadActor(config, load, Servers(self.requests.append, self.requests.append), self.loaded.append)
 
     def write(self, *names: str, more: str = "") -> None:
         servers = [f'[[servers]]\nname = "{name}"\nurl = "http://{name}"\n{more}' for name in names]

@@ -333,3 +333,25 @@ async def test_whatever_is_added_removed_drained_and_restarted_every_job_ends_on
             assert sum(isinstance(update, TERMINAL_UPDATES) for update in watcher.shown) == 1
         assert sorted(here.services.clients) == sorted(names)
         assert all(here.at(name) == 0 for name in names)
+
+
+async def test_servers_of_workers_are_used_besides_configured_ones_which_keep_their_names(tmp_path: Path) -> None:
+    studio, cellar = Server(url="http://studio", name=STUDIO), Server(url="http://cellar", name=CELLAR)
+    settings = ServerSettings(failover_after=FAILOVER)
+    async with park(tmp_path) as around:
+        servers, configured = around.services.servers, around.services.configured
+        around.configure(studio)
+        impostor = Server(url="http://cellar", name=STUDIO)
+        servers.offer({STUDIO: ConfiguredServer(impostor, settings), CELLAR: ConfiguredServer(cellar, settings)})
+        await anyio.sleep(10)
+        assert configured[STUDIO].url == "http://studio"
+        await around.ask(2)
+        await anyio.sleep(60)
+        assert set(around.made_by()) == {STUDIO, CELLAR}
+        # A reload does not remove them, and they go when they are offered no more.
+        around.configure(studio)
+        await anyio.sleep(1)
+        assert CELLAR in configured
+        servers.offer({})
+        await anyio.sleep(10)
+        assert list(configured) == [STUDIO]

@@ -196,7 +196,8 @@ VERBS = [
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
     names = (
-        "run setup demo generate simulate jobs servers workflows check doctor backup restore forget stats completion"
+        "run front setup demo generate simulate work jobs servers workflows check doctor backup restore forget stats"
+        " completion"
     )
     assert set(names.split()) == set(COMMANDS)
     assert all(f"\n  {name} " in text for name in COMMANDS)
@@ -223,8 +224,8 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
         (
             "xyz",
             (
-                "there is no command “xyz”; choose run, setup, demo, generate, simulate, jobs, servers, workflows,"
-                " check, doctor, backup, restore, forget, stats, completion."
+                "there is no command “xyz”; choose run, front, setup, demo, generate, simulate, work, jobs, servers,"
+                " workflows, check, doctor, backup, restore, forget, stats, completion."
             ),
         ),
         ("jobs shwo", "there is no command “jobs shwo”; did you mean “show”?"),

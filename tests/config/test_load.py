@@ -247,7 +247,7 @@ def test_a_wrong_setting_is_one_sentence_with_file_and_line(
     assert sentence in message
     assert "\n" not in message
     assert "secret" not in message
-    assert len(message) < 250
+    assert len(message) < 280
 
 
 def refused(folder: Path, servers: Sequence[str] = (), **environ: str) -> str:

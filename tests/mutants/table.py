@@ -604,7 +604,7 @@ CHOSEN: tuple[Change, ...] = (
     # Wrong and dead servers.
     Change(
         symbol="app.core.failover:Failover.move",
-        old="FAILOVER_RUNNING * server_state.failover_after",
+        old="server_state.running_patience * server_state.failover_after",
         new="server_state.failover_after",
         tests=(TRUTH + "test_the_job_of_a_server_that_does_not_come_back_moves_to_another",),
     ),

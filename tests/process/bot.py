@@ -48,21 +48,23 @@ async def bot(
     comfy: str = NOWHERE,
     by_fork: bool = True,
     marks_results: bool = False,
+    command: str = "run",
     **more: str,
 ) -> AsyncGenerator[Process]:
     """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment.
 
-    Unless it marks results, or has settings already, it posts them as they are, and needs no media worker for that.
+    `command` may be another one that runs a bot. Unless it marks results, or has settings already, it posts them as
+    they are, and needs no media worker for that.
     """
     own_settings = folder / "atelier.toml"
     if not (marks_results or own_settings.exists()):
         own_settings.write_text("[discord]\nkeep_metadata = true\nmark_results = false\n")
     for name in STARTERS:
         shutil.copytree(FOLDER / name, folder / "workflows" / name, dirs_exist_ok=True)
-    command = [*PROGRAM, "run", "--backend", backend, *options]
+    words = [*PROGRAM, command, "--backend", backend, *options]
     env = {**environment(discord, folder, comfy), **more}
     with forking(by_fork=by_fork):
-        process = await anyio.open_process(command, cwd=folder, env=env)
+        process = await anyio.open_process(words, cwd=folder, env=env)
     async with process:
         try:
             yield process

@@ -14,6 +14,8 @@ from app.reasons.servers import (
     CaFileUnreadable,
     CredentialsRefused,
     CutShort,
+    EngineAway,
+    EngineRefuses,
     FrameInvalid,
     FrameTooLarge,
     HandshakeInvalid,
@@ -59,6 +61,7 @@ from app.reasons.servers import (
     ValueNotListed,
     ValueTooLarge,
     ValueTooSmall,
+    WorkerAway,
     WorkflowRefused,
     WorkflowTooLarge,
     WorkflowUnsendable,
@@ -102,6 +105,9 @@ LOST: list[tuple[NetworkReason, str]] = [
     (FrameInvalid("reserved bits"), "The server sent an invalid frame: reserved bits."),
     (FrameTooLarge(2**28), "The server sent a frame of more than 256 MiB."),
     (LibraryError("KeyError"), "The connection broke: KeyError."),
+    (WorkerAway(), "The server's worker is away. Start it with “atelier work”."),
+    (EngineAway("Connection refused"), "The engine (Valkey) cannot be reached: Connection refused."),
+    (EngineRefuses("WRONGPASS"), "The engine (Valkey) refuses: WRONGPASS."),
 ]
 
 REFUSED: list[tuple[RefusalReason, str, str]] = [

@@ -56,6 +56,28 @@ class Run:
     drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
 
 
+@command(
+    "front",
+    "front --engine valkey://10.0.0.5:6379",
+    "front --engine valkeys://atelier@engine.example:6379 --name attic",
+    "front --status",
+)
+@dataclass(frozen=True, kw_only=True)
+class RunFront:
+    """Run the Discord bot on several machines: one is active, the others follow its journal and take over.
+
+    The engine is Valkey or Redis; ATELIER_ENGINE_PASSWORD is its password. See docs/SCALING.md.
+    """
+
+    engine: Annotated[str, Parameter(metavar="URL", help="The engine, instead of the configured one")] = ""
+    name: Annotated[str, Parameter(metavar="NAME", help="How this front is called; by default as its machine")] = ""
+    status: Annotated[bool, Parameter(help="Only show which front is active, and how far the others are")] = False
+    drain: Annotated[bool, Parameter(help="When stopped, finish what the servers have first")] = False
+    force: Annotated[
+        bool, Parameter(help="Become active with this journal although another front had a newer one; that is lost")
+    ] = False
+
+
 @command("setup", "setup", "setup --server http://127.0.0.1:8188 --dry-run")
 @dataclass(frozen=True, kw_only=True)
 class Setup(OnServers):
@@ -128,6 +150,22 @@ class Simulate:
     any_node: Annotated[bool, Parameter(help="Also run nodes that the simulator does not know")] = False
     comfyui_version: Annotated[Literal["0.3.64", "0.33.0"], Parameter(help="Answer like this version")] = "0.33.0"
     seed: Annotated[int, Parameter(metavar="K", help="Paint different pictures for the same prompts")] = 0
+
+
+@command(
+    "work",
+    "work --engine valkey://bot.example:6379 --name attic",
+    "work --engine valkeys://bot.example:6379 --name attic --server http://127.0.0.1:8188",
+)
+@dataclass(frozen=True, kw_only=True)
+class Work(OnServers):
+    """Offer ComfyUI servers to a bot on another machine, through an engine that both can reach (Valkey or Redis).
+
+    The name is also the login; ATELIER_ENGINE_PASSWORD is its password. See docs/SCALING.md.
+    """
+
+    engine: Annotated[str, Parameter(metavar="URL", help="The engine, instead of the configured one")] = ""
+    name: Annotated[str, Parameter(metavar="NAME", help="What people call it; no other worker may have this name")] = ""
 
 
 jobs = command_group("jobs", "List, show, retry and cancel jobs.")
@@ -351,7 +389,17 @@ JournalCommand: TypeAlias = (
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (
-    Run | Setup | Demo | Generate | Simulate | JournalCommand | BackupCommand | WorkflowsCommand | Check
+    Run
+    | RunFront
+    | Setup
+    | Demo
+    | Generate
+    | Simulate
+    | Work
+    | JournalCommand
+    | BackupCommand
+    | WorkflowsCommand
+    | Check
 )
 
 

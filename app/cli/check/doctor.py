@@ -11,6 +11,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from app.cli.arguments.program import PROGRAM
+from app.cli.check.engine import examine_engine
 from app.cli.workflows.commands import Verdict
 from app.config.page import page_advice, page_url
 from app.config.settings import BackupSettings, Config
@@ -28,7 +29,7 @@ async def examine(config: Config, journal: Path | JournalError) -> list[Verdict]
     """Check everything that belongs to this machine and to Discord. `journal` is its path, or why there is none."""
     here = await to_thread.run_sync(lambda: [*_disk(config.data), _journal(journal), *_backups(config.backup)])
     wrong: list[Verdict] = [(False, "http", config.http.problem)] if config.http.problem else []
-    return [*await _discord(config), *here, *wrong, *_page(config)]
+    return [*await _discord(config), *here, *wrong, *_page(config), *await examine_engine(config)]
 
 
 async def _discord(config: Config) -> list[Verdict]:

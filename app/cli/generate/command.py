@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import structs
 from rich.console import Console
 
-from app.application import Services, comfies, open_clients, run
+from app.application import Services, comfies, open_clients, open_workers, run
 from app.cli.arguments.commands import Generate
 from app.cli.generate.frontend import draw, refusals, rows_of
 from app.cli.generate.task import plan
@@ -36,8 +36,10 @@ async def generate(command: Generate, config: Config, console: Console) -> int:
     given, sets = given_values(command)
     values: dict[str, Json] = dict(given)
     preset, named = command.preset, tuple[ServerName, ...]()
-    async with open_clients(config) as clients:
+    configured = list(config.servers)
+    async with open_workers(config, str(uuid.uuid4())) as workers, open_clients(config, workers=workers) as clients:
         servers = comfies(clients)
+        configured += [offered.server for offered in workers.offered.values()] if workers is not None else ()
         if command.task is not None:
             request = TaskRequest(
                 task=command.task, model=command.model, format=command.format, preset=preset, values=values
@@ -47,7 +49,7 @@ async def generate(command: Generate, config: Config, console: Console) -> int:
             preset, named = planned.preset, planned.servers
         else:
             workflow, definitions = await open_filled(config.workflow_folders, command.workflow, values, servers)
-    if not any(server.workflows is None or workflow.name in server.workflows for server in config.servers):
+    if not any(server.workflows is None or workflow.name in server.workflows for server in configured):
         raise WorkflowError(AllowedNowhere(workflow.name))
     if workflow.price is not None:
         raise WorkflowError(PaidFromTerminal(workflow.name))

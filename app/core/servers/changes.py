@@ -7,7 +7,7 @@ from collections.abc import Collection
 from app.core.jobs.job import State
 from app.core.jobs.table import JobTable
 from app.core.servers.able_servers import AbleServers, Offered
-from app.core.servers.state import FAILOVER_RUNNING, ServerSettings, ServerState
+from app.core.servers.state import ServerSettings, ServerState
 from app.events import ServerName
 
 
@@ -73,7 +73,7 @@ class ServerChanges:
     def _vacate(self, server_state: ServerState, now: float) -> None:
         """Move what waits on this server. If it is away for too long, what it has counts as lost with it."""
         job_table, name, away = self._job_table, server_state.name, now - server_state.away_since
-        is_lost = away >= FAILOVER_RUNNING * server_state.failover_after
+        is_lost = away >= server_state.running_patience * server_state.failover_after
         for job, attempt in [*job_table.in_flight(name), *job_table.fetching(name)]:
             if attempt.posting or job.cancelling:
                 continue

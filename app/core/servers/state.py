@@ -25,7 +25,8 @@ FAILOVER_AFTER = 60.0
 """Seconds that a server may be away before its jobs move to another one, unless the configuration says otherwise."""
 
 FAILOVER_RUNNING = 3
-"""Times as long may a server be away that was running the job or has its results: its work would be wasted."""
+"""Times as long may a server be away that was running the job or has its results: its work would be wasted. A server
+may have another number in its settings."""
 
 FAILOVER_PAID = 86_400.0
 """Seconds that a server may be away that may have run a job which costs money: its result is worth waiting for, and no
@@ -42,12 +43,14 @@ each other."""
 class ServerSettings(Struct, frozen=True, kw_only=True):
     """What the operator says about one server. They may change while a server is in use.
 
-    `failover_after` is in seconds. Of the servers that are free, one with a greater `weight` gets a job first.
+    `failover_after` is in seconds, and `running_patience` is how many times as long it may be away with a job that it
+    was running. Of the servers that are free, one with a greater `weight` gets a job first.
     `workflows` are the workflows that it may run, None if it may run all; those that cost money only if `pays`. `power`
     is None if it is not started and stopped by the bot.
     """
 
     failover_after: float = FAILOVER_AFTER
+    running_patience: int = FAILOVER_RUNNING
     weight: float = 1.0
     workflows: frozenset[str] | None = None
     power: Power | None = None
@@ -62,6 +65,7 @@ class ServerState(Struct):
 
     name: ServerName
     failover_after: float = FAILOVER_AFTER
+    running_patience: int = FAILOVER_RUNNING
     weight: float = 1.0
     workflows: frozenset[str] | None = None
     pays: bool = False
@@ -99,7 +103,8 @@ class ServerState(Struct):
 
     def configure(self, settings: ServerSettings) -> None:
         """Apply what the operator says about this server."""
-        self.failover_after, self.weight = settings.failover_after, settings.weight
+        self.failover_after, self.running_patience = settings.failover_after, settings.running_patience
+        self.weight = settings.weight
         self.workflows, self.pays = settings.workflows, settings.pays
         if settings.power is None:
             self.power = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ from app.service.people.moderation import Moderation
 from app.service.people.permissions import check_can_use
 from app.service.people.preferences import usable_values
 from app.service.reasons import (
+    CannotRecord,
     Draining,
     FewerResults,
     FileMissing,
@@ -75,7 +76,10 @@ class JobFactory:
         draining: anyio.Event,
         moderation: Moderation,
         variations: Variations,
+        is_suspended: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_suspended` says whether nothing can be recorded now, so that nobody waits for it."""
+        self._is_suspended = is_suspended
         self._catalog = catalog
         self._choices = choices
         self._job_history = job_history
@@ -312,6 +316,8 @@ class JobFactory:
         self._moderation.check_not_banned(person)
         if self._draining.is_set():
             raise WorkflowError(Draining())
+        if self._is_suspended():
+            raise WorkflowError(CannotRecord())
 
 
 def repeat(request: JobRequest, catalog: Catalog) -> JobRequest:

@@ -10,6 +10,8 @@ from app.reasons.servers import (
     CaFileUnreadable,
     CredentialsRefused,
     CutShort,
+    EngineAway,
+    EngineRefuses,
     FrameInvalid,
     FrameTooLarge,
     HandshakeInvalid,
@@ -56,6 +58,7 @@ from app.reasons.servers import (
     ValueNotListed,
     ValueTooLarge,
     ValueTooSmall,
+    WorkerAway,
     WorkflowRefused,
     WorkflowTooLarge,
     WorkflowUnsendable,
@@ -123,6 +126,12 @@ def network_reason_text(reason: NetworkReason, *, operator: bool) -> str:
             return f"The connection broke: {brief(exception)}."
         case NotComfyUI():
             return _not_comfyui(reason)
+        case WorkerAway():
+            return "The server's worker is away. Start it with “atelier work”."
+        case EngineAway(message=message):
+            return f"The engine (Valkey) cannot be reached: {message_text(message)}"
+        case EngineRefuses(message=message):
+            return f"The engine (Valkey) refuses: {message_text(message)}"
         case _:
             assert_never(reason)
 

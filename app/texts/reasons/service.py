@@ -61,6 +61,8 @@ def service_text(reason: reasons.ServiceReason) -> str:
             return f"{quoted(workflow)} also needs {shortened(slot)}. Use its command and attach the file."
         case reasons.Draining():
             return "The bot is about to restart. Ask again in a moment."
+        case reasons.CannotRecord():
+            return "The bot cannot save new requests right now. Ask again in a minute."
         case reasons.ValueMissing(workflow=workflow, slot=slot):
             return f"{quoted(workflow)} needs {shortened(slot)}."
         case reasons.SlotRemoved(workflow=workflow, slot=slot):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +15,7 @@ from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
 from app.service.offers.catalog import Catalog
 from app.service.people.moderation import Moderation
-from app.service.reasons import Draining, NotForYou
+from app.service.reasons import CannotRecord, Draining, NotForYou
 from app.service.requests import Person
 from app.workflows.model import WorkflowError
 from app.workflows.nodes.definitions import Definitions
@@ -32,7 +33,7 @@ GRAPH = '{"1": {"class_type": "Paint", "inputs": {}}}'
 OIL = Job(request=JobRequest(job=JobId("job"), workflow="oil", graph={}, folder=""))
 
 
-async def factory(folder: Path, draining: anyio.Event) -> JobFactory:
+async def factory(folder: Path, draining: anyio.Event, is_suspended: Callable[[], bool] = lambda: False) -> JobFactory:
     """For one workflow that only person 1 may use."""
     (folder / "oil.json").write_text(GRAPH)
     (folder / "oil.toml").write_text('command = "oil"\nusers = ["1"]')
@@ -41,7 +42,8 @@ async def factory(folder: Path, draining: anyio.Event) -> JobFactory:
     assert not catalog.workflows
     history = cast("JobHistory", None)
     parts = cast("Choices", None), history, cast("InputFiles", None)
-    return JobFactory(catalog, *parts, folder, draining, Moderation(history), Variations(catalog, history))
+    variations = Variations(catalog, history)
+    return JobFactory(catalog, *parts, folder, draining, Moderation(history), variations, is_suspended)
 
 
 @pytest.mark.anyio
@@ -65,3 +67,14 @@ async def test_nothing_is_tried_or_fetched_again_while_the_bot_drains(tmp_path: 
     with pytest.raises(WorkflowError) as refused:
         await job_factory.fetch_again(OIL, Person(user="1"))
     assert isinstance(refused.value.reason, Draining)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_taken_while_nothing_can_be_recorded(tmp_path: Path) -> None:
+    suspended = True
+    job_factory = await factory(tmp_path, anyio.Event(), lambda: suspended)
+    with pytest.raises(WorkflowError) as refused:
+        job_factory.retry(OIL, Person(user="1"))
+    assert isinstance(refused.value.reason, CannotRecord)
+    suspended = False
+    assert job_factory.retry(OIL, Person(user="1"))

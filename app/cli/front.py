@@ -1,0 +1,139 @@
+"""The command `front`: the bot, if this is the front that is active, and otherwise a copy of that one's journal."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import anyio
+import structlog
+from anyio import to_thread
+from rich.console import Console
+
+from app import __version__
+from app.cli.arguments.commands import RunFront
+from app.cli.arguments.program import PROGRAM
+from app.cli.data_folder import journal_path
+from app.cli.run import run_bot
+from app.cli.work import WITHOUT_LIBRARY
+from app.config.settings import Config
+from app.ports import ConnectionLost
+from app.system.standard_streams import complain
+
+if TYPE_CHECKING:
+    from app.core.replication import Position
+    from app.engine.connection import Engine
+    from app.engine.fronts.standby import Turn
+
+logger = structlog.stdlib.get_logger(__name__)
+
+NEEDED = ("app.application", "app.discord.app", "app.http.server")
+"""What the bot imports when it becomes active: a second that people would wait for."""
+
+GIVING_UP = 0.5
+"""Seconds for giving up the lease at the end: it ends by itself."""
+
+
+async def run_front(command: RunFront, config: Config, console: Console) -> int:
+    """Run the front until it is stopped; return the exit code. Raises `ConfigError` and `JournalError`."""
+    if (settings := config.engine) is None:
+        complain(f"{PROGRAM} front needs an engine: write --engine valkey://host:6379, or “url” in [engine].")
+        return 2
+    if find_spec("coredis") is None:
+        complain(WITHOUT_LIBRARY)
+        return 2
+    from app.engine.connection import open_engine
+
+    if command.status:
+        from app.cli.front_status import show_status
+
+        return await show_status(settings, console)
+    if not config.discord_token:
+        complain("no DISCORD_TOKEN is set; all fronts need the same one.")
+        return 2
+    path = journal_path(config)
+    from app.engine.fronts.messages import Front
+    from app.engine.fronts.standby import FrontOnStandby, JournalFile
+    from app.journal.migrations import NEWEST
+    from app.journal.replica import open_replica
+    from app.journal.store import instance_lock
+    from app.journal.whole_copies import install, standing_of
+
+    # As for the bot: only this user reads what is created from here on.
+    os.umask(0o077)
+    front = Front(uuid4().hex, command.name or socket.gethostname(), __version__, NEWEST)
+
+    def put(received: Path, folder: str, keep: bool) -> None:
+        install(received, path, folder, keep=keep)
+
+    journal = JournalFile(path, partial(standing_of, path), partial(open_replica, path), put)
+    async with open_engine(settings) as engine:
+        logger.info("this front is on standby", front=front.name, engine=settings.address)
+        await to_thread.run_sync(_import_all)
+        standby = FrontOnStandby(engine, front, journal, force=command.force)
+        while True:
+            with instance_lock(path):
+                turn = await standby.wait()
+            code = await _be_active(engine, turn, config, path, drain=command.drain)
+            if code is not None:
+                return code
+            logger.warning("this front is on standby again", front=front.name)
+
+
+def _import_all() -> None:
+    for name in NEEDED:
+        import_module(name)
+
+
+async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, drain: bool) -> int | None:
+    """Run the bot; return its exit code, None if this front is no longer the active one."""
+    from app.engine.fronts.copies import CopySender
+    from app.engine.fronts.publisher import JournalPublisher
+    from app.journal.whole_copies import export
+
+    lease, code = turn.lease, None
+
+    def copy(target: Path) -> Position:
+        return export(path, target, lambda: None)
+
+    async with anyio.create_task_group() as tasks:
+
+        async def stop() -> None:
+            await lease.lost.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(lease.keep, name="lease")
+        tasks.start_soon(stop, name="lost lease")
+        try:
+            await _announce(turn, path)
+            tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
+            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease))
+        finally:
+            with anyio.move_on_after(GIVING_UP, shield=True):
+                await lease.release()
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _announce(turn: Turn, path: Path) -> None:
+    """Make the journal the one that is written, and let copies know from where on."""
+    from app.journal.migrations import NEWEST
+    from app.journal.whole_copies import take_over
+
+    position = await to_thread.run_sync(take_over, path, turn.lease.epoch)
+    if turn.head is not None and turn.head in turn.standing.sealed and turn.standing.version == NEWEST:
+        # What the outbox has behind that is published soon.
+        position = turn.head
+    while True:
+        try:
+            await turn.lease.announce(position)
+        except ConnectionLost:
+            await anyio.sleep(GIVING_UP)
+        else:
+            return

@@ -1,0 +1,1 @@
+"""The side of a front: to it, a ComfyUI of a worker is one more server."""

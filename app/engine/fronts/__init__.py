@@ -1,0 +1,1 @@
+"""One active front and others on standby: the lease, the journal's batches, and whole copies of it."""

@@ -1,0 +1,95 @@
+"""A copy of a journal: applies the batches of the original in order, and notices a gap or a difference. Synchronous."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from app.core.replication import OutOfStep, Position, SealedBatch
+from app.journal.copying import relocation
+from app.journal.errors import translate
+from app.journal.recording import decode, position_of
+
+_relocation = cache(relocation)
+
+
+class Replica:
+    """Owns the connection to a copy. Every method raises `JournalError` if the file cannot be used."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection, position: Position) -> None:
+        self._path = path
+        self._database = database
+        self._folder = str(path.parent.absolute())
+        self.position = position
+        """How far this copy is."""
+
+    def apply(self, batch: SealedBatch) -> None:
+        """Write what the batch has, in one transaction; nothing, if it was applied before. Raises `OutOfStep`."""
+        here = self.position
+        if batch.number < here.number or (batch.number, batch.chain) == (here.number, here.chain):
+            return
+        if batch.number == here.number:
+            raise OutOfStep(f"batch {batch.number} is another one here")
+        if batch.number > here.number + 1:
+            raise OutOfStep(f"batches {here.number + 1} to {batch.number - 1} are missing", behind=True)
+        if batch.previous != here.chain:
+            raise OutOfStep(f"batch {here.number} was another one")
+        try:
+            self._write(batch)
+        except sqlite3.Error as error:
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith(("SQLITE_CONSTRAINT", "SQLITE_ERROR", "SQLITE_MISMATCH")):
+                raise OutOfStep(f"batch {batch.number} cannot be applied: {error}") from error
+            raise translate(self._path, error) from error
+        self.position = Position(here.lineage, batch.number, batch.chain)
+
+    def _write(self, batch: SealedBatch) -> None:
+        try:
+            content = decode(batch.content)
+        except msgspec.MsgspecError as error:
+            raise OutOfStep(f"batch {batch.number} cannot be read: {error}") from error
+        moved = _relocation(content.folder, self._folder) if content.folder != self._folder else None
+        execute = self._database.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for statement in content.statements:
+                rows = statement.values if moved is None else [_moved(row, moved) for row in statement.values]
+                changed = self._database.executemany(statement.text, rows).rowcount
+                if changed != statement.changed:
+                    raise OutOfStep(f"batch {batch.number} changes {changed} rows instead of {statement.changed}")
+            execute("UPDATE replication SET number = ?, chain = ?", (batch.number, batch.chain))
+            execute("COMMIT")
+        finally:
+            if self._database.in_transaction:
+                execute("ROLLBACK")
+
+
+def _moved(row: tuple[object, ...], moved: Callable[[bytes], bytes]) -> tuple[object, ...]:
+    return tuple(moved(value) if isinstance(value, bytes) else value for value in row)
+
+
+@contextmanager
+def open_replica(path: Path) -> Generator[Replica]:
+    """Open a journal that has copies, of this program's version or an earlier one; it is a copy itself from now on.
+
+    Raises `JournalError`.
+    """
+    try:
+        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise translate(path, error) from error
+    with closing(database):
+        try:
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+                database.execute(f"PRAGMA {pragma}")
+            database.execute("UPDATE replication SET role = 'standby'")
+            database.execute("DELETE FROM outbox")
+            position = position_of(database)
+        except sqlite3.Error as error:
+            raise translate(path, error) from error
+        yield Replica(path, database, position)
