@@ -57,7 +57,7 @@ from app.texts.alerts import alert_text
 from app.webhook import Webhook
 
 if TYPE_CHECKING:
-    from app.engine.front.workers import Workers
+    from app.engine.remote_servers.workers import Workers
     from app.http.page.parts import PageParts
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -236,7 +236,7 @@ async def open_workers(config: Config, client_id: str) -> AsyncGenerator[Workers
         return
     # Only here: nobody else needs the library of the engine.
     from app.engine.connection import open_engine
-    from app.engine.front.workers import FrontSettings, Workers
+    from app.engine.remote_servers.workers import FrontSettings, Workers
 
     async def save_stream(stream: AsyncIterator[bytes], to: Path, size: int) -> None:
         await save(stream, to, to_thread.run_sync, expected=size)

@@ -58,7 +58,7 @@ PARTS = {
     ],
     "engine": [
         {"chunks", "client", "connection", "errors", "follower", "keys", "messages", "scripts"},
-        {"front", "fronts", "worker"},
+        {"remote_servers", "replication", "worker"},
     ],
     "http/page": [
         {"parts", "protection", "static_files"},

@@ -29,7 +29,7 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
-    from app.engine.fronts.standby import Turn
+    from app.engine.replication.standby import Turn
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -58,8 +58,8 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         complain("no DISCORD_TOKEN is set; all fronts need the same one.")
         return 2
     path = journal_path(config)
-    from app.engine.fronts.messages import Front
-    from app.engine.fronts.standby import FrontOnStandby, JournalFile
+    from app.engine.replication.messages import Front
+    from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.journal.migrations import NEWEST
     from app.journal.replica import open_replica
     from app.journal.store import instance_lock
@@ -93,8 +93,8 @@ def _import_all() -> None:
 
 async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, drain: bool) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
-    from app.engine.fronts.copies import CopySender
-    from app.engine.fronts.publisher import JournalPublisher
+    from app.engine.replication.copies import CopySender
+    from app.engine.replication.publisher import JournalPublisher
     from app.journal.whole_copies import export
 
     lease, code = turn.lease, None

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from app.config.engine import EngineSettings
 from app.engine.connection import open_engine
-from app.engine.fronts.status import Fronts, Safety, fronts_of, safety_of
+from app.engine.replication.status import Fronts, Safety, fronts_of, safety_of
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
 

@@ -21,13 +21,13 @@ from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import SealedBatch
 from app.engine.connection import Engine
-from app.engine.fronts import copies, standby
-from app.engine.fronts.copies import CHUNK, CopySender
-from app.engine.fronts.lease import FrontLease
-from app.engine.fronts.messages import BATCHES, EPOCH, HEAD, LEASE, Front, read_head, read_lease
-from app.engine.fronts.publisher import JournalPublisher
-from app.engine.fronts.standby import FrontOnStandby, JournalFile, Turn
-from app.engine.fronts.status import Safety, fronts_of
+from app.engine.replication import copies, standby
+from app.engine.replication.copies import CHUNK, CopySender
+from app.engine.replication.lease import FrontLease
+from app.engine.replication.messages import BATCHES, EPOCH, HEAD, LEASE, Front, read_head, read_lease
+from app.engine.replication.publisher import JournalPublisher
+from app.engine.replication.standby import FrontOnStandby, JournalFile, Turn
+from app.engine.replication.status import Safety, fronts_of
 from app.events import JobId
 from app.journal.migrations import NEWEST
 from app.journal.replica import open_replica

@@ -22,8 +22,8 @@ from app.comfy.websocket.connect import connect
 from app.config.engine import EngineSettings
 from app.config.settings import Server
 from app.engine.connection import Engine, open_engine
-from app.engine.front.workers import FrontSettings, Workers
 from app.engine.messages import OfferedServer
+from app.engine.remote_servers.workers import FrontSettings, Workers
 from app.engine.worker.hosts import OpenHost
 from app.engine.worker.session import WorkerSettings, work
 from app.events import ServerName

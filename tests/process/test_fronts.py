@@ -14,7 +14,7 @@ import pytest
 from anyio.abc import Process
 
 from app.core.jobs.job import Job, State
-from app.engine.fronts.lease import SECONDS
+from app.engine.replication.lease import SECONDS
 from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from app.journal.whole_copies import standing_of

@@ -9,9 +9,9 @@ import msgspec
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import Position, SealedBatch
 from app.engine.connection import Argument, Engine
-from app.engine.fronts import scripts
-from app.engine.fronts.lease import FrontLease
-from app.engine.fronts.messages import BATCHES, HEAD, LEASE, MOST_BATCHES, head_of
+from app.engine.replication import scripts
+from app.engine.replication.lease import FrontLease
+from app.engine.replication.messages import BATCHES, HEAD, LEASE, MOST_BATCHES, head_of
 from app.ports import ConnectionLost
 
 

@@ -8,8 +8,8 @@ import structlog
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import Position
 from app.engine.connection import Engine
-from app.engine.fronts import scripts
-from app.engine.fronts.messages import BATCHES, EPOCH, HEAD, LEASE, Front, head_of, lease_of, read_lease
+from app.engine.replication import scripts
+from app.engine.replication.messages import BATCHES, EPOCH, HEAD, LEASE, Front, head_of, lease_of, read_lease
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -17,9 +17,9 @@ from app.boundary import log_failure
 from app.core.journal_port import JournalError
 from app.core.replication import Position
 from app.engine.connection import FIRST, Engine
-from app.engine.fronts import scripts
-from app.engine.fronts.lease import FrontLease
-from app.engine.fronts.messages import REQUESTS, About, Request, about_key, chunk_key
+from app.engine.replication import scripts
+from app.engine.replication.lease import FrontLease
+from app.engine.replication.messages import REQUESTS, About, Request, about_key, chunk_key
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)

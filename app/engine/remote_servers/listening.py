@@ -12,8 +12,6 @@ import structlog
 
 from app.engine.connection import Entry
 from app.engine.follower import Follower
-from app.engine.front.remote_worker import RemoteWorker
-from app.engine.front.transfers import pulled, release
 from app.engine.keys import events_key
 from app.engine.messages import (
     EventMessage,
@@ -27,6 +25,8 @@ from app.engine.messages import (
     decode_events,
     decode_value,
 )
+from app.engine.remote_servers.remote_worker import RemoteWorker
+from app.engine.remote_servers.transfers import pulled, release
 from app.events import ServerEvent
 from app.ports import ConnectionLost, Refused
 from app.reasons.servers import FrameInvalid, NetworkReason, SocketDeaf, WorkerAway

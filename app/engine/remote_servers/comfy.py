@@ -9,8 +9,6 @@ from typing import TypeAlias, TypeVar
 from msgspec import Raw
 
 from app.core.jobs.results import file_label
-from app.engine.front.remote_worker import RemoteWorker
-from app.engine.front.transfers import pieces, pulled, push, release
 from app.engine.messages import (
     AnyCall,
     Cancel,
@@ -28,6 +26,8 @@ from app.engine.messages import (
     Submit,
     Upload,
 )
+from app.engine.remote_servers.remote_worker import RemoteWorker
+from app.engine.remote_servers.transfers import pieces, pulled, push, release
 from app.events import FileRef, PromptId
 from app.ports import Graph, History, Queue, Refused, RunSync, Stats, Ticket
 from app.reasons.servers import AnswerInvalid, AnswerTooLarge, ResultTooLarge

@@ -16,10 +16,10 @@ from msgspec import Struct
 from app.core.journal_port import JournalError
 from app.core.replication import OutOfStep, Position, SealedBatch, Standing, may_be_written
 from app.engine.connection import Engine, Entry
-from app.engine.fronts import scripts
-from app.engine.fronts.copies import receive_copy
-from app.engine.fronts.lease import SECONDS, FrontLease
-from app.engine.fronts.messages import (
+from app.engine.replication import scripts
+from app.engine.replication.copies import receive_copy
+from app.engine.replication.lease import SECONDS, FrontLease
+from app.engine.replication.messages import (
     BATCHES,
     EPOCH,
     HEAD,

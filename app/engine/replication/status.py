@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.core.replication import Position
 from app.engine.connection import Engine
-from app.engine.fronts.messages import HEAD, LEASE, STANDBY, Front, Standby, read_head, read_lease
+from app.engine.replication.messages import HEAD, LEASE, STANDBY, Front, Standby, read_head, read_lease
 
 
 class Fronts(Struct, frozen=True):

@@ -12,9 +12,9 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from app.engine.chunks import CHUNK_SECONDS, WINDOW, chunks_of, measure, read_chunk
-from app.engine.front.remote_worker import RemoteWorker
 from app.engine.keys import chunk_key
 from app.engine.messages import CHUNK, GetChunk, Large, PutChunk, Release
+from app.engine.remote_servers.remote_worker import RemoteWorker
 from app.ports import ConnectionLost, Refused, RunSync
 from app.reasons.servers import CutShort
 

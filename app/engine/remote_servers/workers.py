@@ -18,11 +18,11 @@ from app.config.settings import WORKER_SCHEME, Server
 from app.core.servers.state import ServerSettings
 from app.engine.connection import Engine
 from app.engine.follower import Follower
-from app.engine.front.comfy import RemoteComfy, Save
-from app.engine.front.listening import listening
-from app.engine.front.remote_worker import RemoteWorker
 from app.engine.keys import LEASES, NAME, replies_key, wake_key, worker_of
 from app.engine.messages import PROTOCOL, InvalidMessage, OfferedServer, Registration, read_registration
+from app.engine.remote_servers.comfy import RemoteComfy, Save
+from app.engine.remote_servers.listening import listening
+from app.engine.remote_servers.remote_worker import RemoteWorker
 from app.entry_points import run_loop
 from app.events import ServerName
 from app.ports import ConnectionLost, RunSync
