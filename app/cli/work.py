@@ -64,6 +64,7 @@ async def work(config: Config) -> int:
         folder=folder,
         program=__version__,
         run_sync=to_thread.run_sync,
+        hours=worker.hours,
     )
     stopped: int | None = None
     in_use = False
