@@ -31,8 +31,8 @@ ADAPTERS = LEVELS[4]
 PARTS = {
     "cli": [
         {"output"},
-        {"arguments"},
-        {"data_folder", "engine_loss", "front_status", "parser", "setup", "simulate", "work", "workflows"},
+        {"arguments", "engine_loss"},
+        {"data_folder", "front_status", "parser", "setup", "simulate", "work", "workflows"},
         {"backups", "check", "generate", "journal", "run", "workers"},
         {"demo", "front"},
         {"execute"},

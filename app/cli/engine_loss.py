@@ -7,6 +7,8 @@ from app.reasons.servers import EngineAway, EngineRefuses, NetworkReason
 from app.texts.reasons.servers import network_reason_text
 from app.texts.wording import brief
 
+WITHOUT_LIBRARY = "the engine needs a library that is not installed: run “pip install atelier-bot[engine]”."
+
 LOGIN_WORDS = ("password", "authentication", "NOAUTH", "WRONGPASS")
 """What the engine's message has if it does not accept the login."""
 

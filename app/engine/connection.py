@@ -87,6 +87,8 @@ class Engine:
         self.settings = settings
         self.reason: EngineReason | None = EngineAway("not tried yet")
         """Why the engine cannot be used; None while it can."""
+        self.round_trip: float | None = None
+        """Seconds to the engine and back when that was measured last; None if it cannot be used."""
         self._tls = tls
         self._pauses = pauses
         self._quiet = quiet
@@ -94,6 +96,11 @@ class Engine:
         self._ready = anyio.Event()
         self._tried = anyio.Event()
         self._lost = anyio.Event()
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the engine can be used now."""
+        return self.reason is None
 
     async def ready(self) -> None:
         """Wait until the engine can be used."""
@@ -142,6 +149,7 @@ class Engine:
         """Have the client built again, unless that has happened since the command began."""
         if self._client is client:
             self._client, self.reason, self._ready = None, reason, anyio.Event()
+            self.round_trip = None
             self._lost.set()
 
     async def _call(self, command: Callable[[Redis[bytes]], Awaitable[T]], blocking: float | None = None) -> T:
@@ -165,6 +173,12 @@ class Engine:
             if blocking is not None and not finished:
                 # coredis 6.9: a blocking command that is cancelled never gives back its place among the connections.
                 self._lose(client, CANCELLED)
+
+    async def measure(self) -> None:
+        """Measure the time to the engine and back."""
+        began = anyio.current_time()
+        await self._call(lambda client: client.ping())
+        self.round_trip = anyio.current_time() - began
 
     async def set(self, key: str, value: bytes, seconds: float, *, only_new: bool = False) -> bool:
         """Set a value that expires after so many seconds; False if `only_new` and there is one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from app.config.settings import Server
 from app.engine.keys import PREFIX, lease_key, requests_key
 from app.engine.messages import CHUNK, INLINE, Events, OfferedServer, Registration, encode
 from app.engine.registrations import refused_names, registered
+from app.engine.worker.hosts import CLIENTS, Hosts
 from app.engine.worker.lease import Lease, NameInUse
 from app.engine.worker.session import work
 from app.events import (
@@ -40,7 +42,7 @@ from app.ports import ConnectionLost, Graph, History, Queue, Refused, Stats, Tic
 from app.reasons.servers import EngineAway, HungUp, ResultGone, SocketDeaf, WorkerAway
 from app.simulator.engine.simulator import Simulator
 from tests.engine.valkey import Valkey
-from tests.engine.world import HERE, NAME, PATIENCE, connected, pair, simulated, worker_settings
+from tests.engine.world import HERE, NAME, PATIENCE, SERVER, connected, pair, simulated, worker_settings
 from tests.world import PICTURE, World, delivered
 
 
@@ -487,3 +489,13 @@ async def test_a_worker_states_its_hours_and_by_how_much_its_clock_is_ahead(
                         if abs(worker.registration.ahead - expected) < 5:
                             break
                     await anyio.sleep(0.01)
+
+
+async def test_clients_that_are_in_use_stay_open_however_many_others_ask(host: FakeHost) -> None:
+    hosts = Hosts({"": SERVER}, host)
+    front = str(uuid.uuid4())
+    clients = await hosts.clients("", front)
+    for _ in range(3 * CLIENTS):
+        await hosts.clients("", str(uuid.uuid4()))
+        assert await hosts.clients("", front) is clients
+    await hosts.aclose()

@@ -8,8 +8,7 @@ from rich.console import Console
 
 from app.cli.arguments.commands import AddWorker, ListWorkers, RevokeWorker, WorkersCommand
 from app.cli.arguments.program import PROGRAM
-from app.cli.engine_loss import engine_loss_text
-from app.cli.work import WITHOUT_LIBRARY
+from app.cli.engine_loss import WITHOUT_LIBRARY, engine_loss_text
 from app.config.engine import EngineSettings
 from app.config.settings import Config
 from app.config.worker import worker_name_problem
