@@ -72,7 +72,8 @@ class Services(Struct, frozen=True):
     The mappings change when servers are added and removed. `configured` are the servers as they are configured now,
     `off` those that need not answer now, and `servers` changes them. `work` is what the registry owns, to be read, and
     `overview` reads what runs and waits.
-    `draining` is set when no new job may be submitted, `shutdown` when the frontend must return.
+    `draining` is set when no new job may be submitted, `shutdown` when the frontend must return. `workers` are those
+    that the engine knows, None without an engine.
     """
 
     registry: Registry
@@ -85,6 +86,7 @@ class Services(Struct, frozen=True):
     overview: Overview
     draining: anyio.Event
     shutdown: anyio.Event
+    workers: Workers | None = None
 
 
 Frontend: TypeAlias = Callable[[Services], Awaitable[int]]
@@ -122,7 +124,10 @@ async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAcce
     # Only here: Starlette and anycorn take 60 ms and 8 MB, and Jinja2 as much again.
     from app.http.server import open_server
 
-    if config.page.problem:
+    if sources.on_standby:
+        # What people see on the page is at the active front.
+        pass
+    elif config.page.problem:
         logger.error("the page is not served", reason=config.page.problem)
     elif config.page.enabled:
         from app.http.page.opening import open_page
@@ -404,6 +409,6 @@ async def run(
                 if workers is not None:
                     guests.start_soon(workers.run, services.servers.offer, name="workers")
                 guests.start_soon(say_goodbye, name="signals")
-                code = await frontend(services)
+                code = await frontend(replace(services, workers=workers))
                 guests.cancel_scope.cancel()
     return code if stopped is None else receiver.exit_code(stopped)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
     from app.engine.replication.standby import Turn
+    from app.engine.replication.watch import FrontsWatch
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -60,6 +63,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
     path = journal_path(config)
     from app.engine.replication.messages import Front
     from app.engine.replication.standby import FrontOnStandby, JournalFile
+    from app.engine.replication.watch import FrontsWatch
     from app.journal.migrations import NEWEST
     from app.journal.replica import open_replica
     from app.journal.store import instance_lock
@@ -73,17 +77,38 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         install(received, path, folder, keep=keep)
 
     journal = JournalFile(path, partial(standing_of, path), partial(open_replica, path), put)
-    async with open_engine(settings) as engine:
+    async with open_engine(settings) as engine, _watching(config, FrontsWatch(engine, front.id)) as watch:
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
         standby = FrontOnStandby(engine, front, journal, force=command.force)
         while True:
-            with instance_lock(path):
-                turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, drain=command.drain)
+            async with served_on_standby(config, watch):
+                with instance_lock(path):
+                    turn = await standby.wait()
+            code = await _be_active(engine, turn, config, path, watch, drain=command.drain)
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
+
+
+@asynccontextmanager
+async def _watching(config: Config, watch: FrontsWatch) -> AsyncGenerator[FrontsWatch]:
+    """Watch the fronts within the block, if metrics are served."""
+    async with anyio.create_task_group() as tasks:
+        if config.http.host:
+            tasks.start_soon(watch.run, name="fronts")
+        yield watch
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def served_on_standby(config: Config, watch: FrontsWatch) -> AsyncGenerator[None]:
+    """Serve health and metrics within the block, in which there is no bot, if they are configured."""
+    from app.application import open_http
+    from app.http.sources import Sources
+
+    async with open_http(config, Sources(engine=watch.engine, fronts=watch, on_standby=True)):
+        yield
 
 
 def _import_all() -> None:
@@ -91,7 +116,9 @@ def _import_all() -> None:
         import_module(name)
 
 
-async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, drain: bool) -> int | None:
+async def _be_active(
+    engine: Engine, turn: Turn, config: Config, path: Path, watch: FrontsWatch, *, drain: bool
+) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
     from app.engine.replication.publisher import JournalPublisher
@@ -113,7 +140,7 @@ async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, 
         try:
             await _announce(turn, path)
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
-            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease))
+            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease), fronts=watch)
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()

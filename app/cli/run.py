@@ -20,6 +20,7 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
+    from app.engine.replication.watch import FrontsWatch
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -27,8 +28,13 @@ LAST_LOOK = 0.5
 """Seconds for a look at the journal when the bot ends: it may be held by another program."""
 
 
-async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = None) -> int:
-    """Run the bot until it is stopped; return the exit code. A `publisher` gets what the journal writes."""
+async def run_bot(
+    config: Config, *, drain: bool, publisher: Publisher | None = None, fronts: FrontsWatch | None = None
+) -> int:
+    """Run the bot until it is stopped; return the exit code. A `publisher` gets what the journal writes.
+
+    `fronts` are for the metrics.
+    """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
@@ -46,7 +52,8 @@ async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = 
     path = journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
     os.umask(0o077)
-    sources, manager = Sources(), ServiceManager(os.environ)
+    sources, manager = Sources(fronts=fronts), ServiceManager(os.environ)
+    sources.engine = fronts.engine if fronts is not None else None
     async with (
         open_http(config, sources) as page,
         open_alerts(config.alerts) as alerts,
@@ -70,7 +77,9 @@ async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = 
 
         async def frontend(services: Services) -> int:
             sources.work, sources.configured = services.work, services.configured
-            sources.draining = services.draining
+            sources.draining, sources.workers = services.draining, services.workers
+            if services.workers is not None:
+                sources.engine = services.workers.engine
             code = 0
             async with anyio.create_task_group() as tasks:
                 if page is not None:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.boundary import report_failure
 from app.http.sources import JournalSource, Sources
-from app.texts.health import JOURNAL_NOT_OPEN, JOURNAL_SILENT, STARTING, STOPPING
+from app.texts.health import JOURNAL_NOT_OPEN, JOURNAL_SILENT, ON_STANDBY, STARTING, STOPPING
 
 FRESH = 5.0
 """Seconds for which the last check of the journal counts: each check writes to the disk."""
@@ -64,8 +64,9 @@ class JournalCheck:
 class Readiness(Struct, frozen=True):
     """Whether the bot takes jobs and keeps them: `missing` is a sentence on what it lacks, "" if nothing.
 
-    `discord` is "connected", "reconnecting", or "starting" until Discord was reached for the first time. A GPU that is
-    away is missing nothing here: its jobs wait, and starting the bot again would not help.
+    `discord` is "connected", "reconnecting", "starting" until Discord was reached for the first time, or "standby"
+    where the bot does not run. A GPU that is away is missing nothing here: its jobs wait, and starting the bot again
+    would not help.
     """
 
     ready: bool
@@ -83,6 +84,8 @@ class Health:
     async def readiness(self) -> Readiness:
         """Whether the bot is ready now; takes at most `PATIENCE` seconds."""
         sources = self._sources
+        if sources.on_standby:
+            return Readiness(ready=False, missing=ON_STANDBY, discord="standby")
         missing, discord = await self._journal.problem(), self._discord()
         if not missing and sources.draining is not None and sources.draining.is_set():
             missing = STOPPING

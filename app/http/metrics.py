@@ -20,7 +20,7 @@ from app.histogram import Histogram
 from app.http.exposition import CONTENT_TYPE, Exposition, KeptLines, Labels, Metric
 from app.http.labels import OTHERS, ServerLabels
 from app.http.process_figures import open_files, resident_bytes, total_resident_bytes
-from app.http.sources import DiscordSource, JournalSource, Sources
+from app.http.sources import DiscordSource, FrontsSource, JournalSource, Sources
 
 INFO = Metric("atelier_info", "gauge", "Always 1; the label is the version of the bot.", ("version",))
 
@@ -79,6 +79,31 @@ DISCORD_REQUESTS = Metric(
 JOURNAL_WRITABLE = Metric("atelier_journal_writable", "gauge", "1 if jobs can be recorded, else 0.")
 COMMITS = Metric("atelier_journal_commit_seconds", "histogram", "Time for one commit of the journal.")
 
+ENGINE_UP = Metric("atelier_engine_up", "gauge", "1 if the engine can be used, else 0.")
+ENGINE_ROUND_TRIP = Metric("atelier_engine_round_trip_seconds", "gauge", "Time to the engine and back.")
+WORKERS = Metric("atelier_workers", "gauge", "Workers that are there.")
+WORKER_LAG = Metric(
+    "atelier_worker_lag_seconds",
+    "gauge",
+    "Time since the last sign of the worker that offers the server; up to 2 is usual.",
+    ("server",),
+)
+FRONT_ACTIVE = Metric("atelier_front_active", "gauge", "1 if this front is the active one, 0 if it is on standby.")
+FRONT_EPOCH = Metric("atelier_front_epoch", "gauge", "How often a front has become active.")
+LEASE_LEFT = Metric(
+    "atelier_front_lease_seconds", "gauge", "For how long the active front stays it unless it renews its lease."
+)
+STANDBYS = Metric("atelier_standby_fronts", "gauge", "Fronts on standby that follow the journal.")
+STANDBY_BATCHES = Metric(
+    "atelier_standby_behind_batches", "gauge", "Batches of the journal that a front on standby lacks.", ("front",)
+)
+STANDBY_SECONDS = Metric(
+    "atelier_standby_behind_seconds",
+    "gauge",
+    "For how long a front on standby has lacked the first of them.",
+    ("front",),
+)
+
 LOOP_LAG = Metric("atelier_loop_lag_seconds", "histogram", "How late the event loop wakes a task.")
 MEDIA_WORKERS = Metric("atelier_media_workers", "gauge", "Media workers that run.")
 MEDIA_MEMORY = Metric("atelier_media_worker_memory_bytes", "gauge", "Memory of all media workers together.")
@@ -91,7 +116,9 @@ METRICS: tuple[Metric, ...] = (
     *(INFO, JOBS, ACCEPTED, ENDED, LONGEST_WAIT, WAITS, RUN_SECONDS, RUNS, EXPECTED_SECONDS, MEASURED_SECONDS),
     *(START_ERRORS, OVERTAKEN, SERVER_UP, SERVER_DRAINED, SERVER_FOREIGN, MODEL_LOADS, RECONNECTS, CATCH_UPS),
     *(FAILED_CATCH_UPS, DISCORD_CONNECTED, DISCORD_LATENCY, DISCORD_SESSIONS, DISCORD_REQUESTS, JOURNAL_WRITABLE),
-    *(COMMITS, LOOP_LAG, MEDIA_WORKERS, MEDIA_MEMORY, MEMORY, CPU, FILES, STARTED),
+    *(COMMITS, ENGINE_UP, ENGINE_ROUND_TRIP, WORKERS, WORKER_LAG, FRONT_ACTIVE, FRONT_EPOCH, LEASE_LEFT, STANDBYS),
+    *(STANDBY_BATCHES, STANDBY_SECONDS),
+    *(LOOP_LAG, MEDIA_WORKERS, MEDIA_MEMORY, MEMORY, CPU, FILES, STARTED),
 )
 """All metrics, in the order in which they are written."""
 
@@ -119,6 +146,14 @@ class Metrics:
             _add_discord(exposition, sources.discord)
         if sources.journal is not None:
             _add_journal(exposition, sources.journal)
+        if sources.engine is not None:
+            exposition.add_one(ENGINE_UP, int(sources.engine.is_reachable))
+            exposition.add_one(ENGINE_ROUND_TRIP, sources.engine.round_trip)
+        if (at_work := sources.workers) is not None:
+            exposition.add_one(WORKERS, at_work.here)
+            exposition.add(WORKER_LAG, self._longest_by_server(at_work.lags))
+        if sources.fronts is not None:
+            _add_fronts(exposition, sources.fronts)
         exposition.add_histogram(LOOP_LAG, self._lags)
         workers = sources.discord.media_workers if sources.discord is not None else frozenset[int]()
         exposition.add_one(MEDIA_WORKERS, len(workers))
@@ -176,6 +211,14 @@ class Metrics:
             totals[label] = totals.get(label, 0) + value
         return totals.items()
 
+    def _longest_by_server(self, lags: Mapping[ServerName, tuple[str, float]]) -> Iterable[tuple[Labels, float]]:
+        """The lags by label; the longest of those that share one."""
+        longest: dict[Labels, float] = {}
+        for server, (_, lag) in lags.items():
+            label = (self._labels.of(server, self._sources.configured),)
+            longest[label] = max(longest.get(label, 0.0), lag)
+        return longest.items()
+
     def _by_server_and_workflow(
         self, values: Mapping[ServerName, Mapping[str, float]]
     ) -> Iterator[tuple[Labels, float]]:
@@ -209,3 +252,13 @@ def _add_discord(exposition: Exposition, discord: DiscordSource) -> None:
 def _add_journal(exposition: Exposition, journal: JournalSource) -> None:
     exposition.add_one(JOURNAL_WRITABLE, int(not journal.problem))
     exposition.add_histogram(COMMITS, journal.commits)
+
+
+def _add_fronts(exposition: Exposition, fronts: FrontsSource) -> None:
+    exposition.add_one(FRONT_ACTIVE, int(fronts.is_active))
+    exposition.add_one(FRONT_EPOCH, fronts.epoch)
+    exposition.add_one(LEASE_LEFT, fronts.lease_left)
+    standbys = fronts.standbys
+    exposition.add_one(STANDBYS, len(standbys))
+    exposition.add(STANDBY_BATCHES, [((name,), batches) for name, (batches, _) in standbys.items()])
+    exposition.add(STANDBY_SECONDS, [((name,), seconds) for name, (_, seconds) in standbys.items()])

@@ -79,10 +79,63 @@ class DiscordSource(Protocol):
         ...
 
 
+class EngineSource(Protocol):
+    """What is read of the engine."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether it can be used now."""
+        ...
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds to it and back; None if that is not known."""
+        ...
+
+
+class WorkersSource(Protocol):
+    """What is read of the workers."""
+
+    @property
+    def here(self) -> int:
+        """How many there are now."""
+        ...
+
+    @property
+    def lags(self) -> Mapping[ServerName, tuple[str, float]]:
+        """The worker of each server, and the seconds since its last sign."""
+        ...
+
+
+class FrontsSource(Protocol):
+    """What is read of the fronts, of which this process is one."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this one is active."""
+        ...
+
+    @property
+    def epoch(self) -> int | None:
+        """How often a front has become active; None if that is not known."""
+        ...
+
+    @property
+    def lease_left(self) -> float:
+        """Seconds for which the lease of the active front lasts unless it is renewed."""
+        ...
+
+    @property
+    def standbys(self) -> Mapping[str, tuple[int, float]]:
+        """By how many batches and seconds each front on standby is behind, by its name."""
+        ...
+
+
 class Sources(Struct):
     """The parts of the bot that are open; None is not open yet. `draining` is set when no new job is submitted.
 
-    `page` is what the web page shows and does.
+    `page` is what the web page shows and does. `on_standby` is whether the bot does not run here, because another front
+    is active. Without an engine, `engine`, `workers` and `fronts` stay None.
     """
 
     journal: JournalSource | None = None
@@ -91,3 +144,7 @@ class Sources(Struct):
     configured: Mapping[ServerName, Server] = {}
     draining: anyio.Event | None = None
     page: PageParts | None = None
+    engine: EngineSource | None = None
+    workers: WorkersSource | None = None
+    fronts: FrontsSource | None = None
+    on_standby: bool = False

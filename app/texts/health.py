@@ -9,6 +9,8 @@ STARTING = "The bot is starting: Discord has not been reached yet."
 
 STOPPING = "The bot is stopping: it takes no new jobs."
 
+ON_STANDBY = "This front is on standby: it takes over when the active one is gone."
+
 JOURNAL_NOT_OPEN = "The bot is starting: its journal is not open yet."
 
 JOURNAL_SILENT = "The journal does not answer: look at its disk."

@@ -45,6 +45,29 @@ class Discord(Struct):
     traffic: Traffic = field(default_factory=Traffic)
 
 
+class Engine(Struct):
+    """An engine that can be used, unless told otherwise."""
+
+    is_reachable: bool = True
+    round_trip: float | None = 0.002
+
+
+class Workers(Struct):
+    """One worker, with the last signs of its servers."""
+
+    lags: dict[ServerName, tuple[str, float]] = field(default_factory=lambda: {STUDIO: ("studio", 1.5)})
+    here: int = 1
+
+
+class Fronts(Struct):
+    """An active front, and one on standby."""
+
+    is_active: bool = True
+    epoch: int | None = 3
+    lease_left: float = 4.5
+    standbys: dict[str, tuple[int, float]] = field(default_factory=lambda: {"cellar": (7, 2.5)})
+
+
 CONFIGURED = {
     STUDIO: Server(url="http://studio.example:8188", name="studio"),
     NAMELESS: Server(url="http://10.0.0.7:8188"),

@@ -122,3 +122,10 @@ async def test_a_bug_in_the_check_is_a_sentence_and_ends_nothing() -> None:
     sources = well()
     sources.journal = Broken()
     assert "Something went wrong (id " in await missing(sources)
+
+
+async def test_a_front_on_standby_is_not_ready_and_says_so() -> None:
+    async with open_health(Sources(on_standby=True)) as health:
+        state = await health.readiness()
+    assert (state.ready, state.discord) == (False, "standby")
+    assert state.missing == "This front is on standby: it takes over when the active one is gone."

@@ -23,7 +23,20 @@ from app.http.labels import MOST_SERVERS, ServerLabels
 from app.http.metrics import METRICS, Metrics
 from app.http.process_figures import open_files, resident_bytes, total_resident_bytes
 from app.http.sources import Sources
-from tests.http.figures import CONFIGURED, NAMELESS, STUDIO, Discord, Journal, job, samples, value, work
+from tests.http.figures import (
+    CONFIGURED,
+    NAMELESS,
+    STUDIO,
+    Discord,
+    Engine,
+    Fronts,
+    Journal,
+    Workers,
+    job,
+    samples,
+    value,
+    work,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +74,15 @@ def busy() -> Sources:
     discord.traffic.sessions["resumed"] = 1
     journal = Journal()
     journal.commits.observe(0.02)
-    return Sources(journal=journal, discord=discord, work=figures, configured=CONFIGURED)
+    return Sources(
+        journal=journal,
+        discord=discord,
+        work=figures,
+        configured=CONFIGURED,
+        engine=Engine(),
+        workers=Workers(),
+        fronts=Fronts(),
+    )
 
 
 @pytest.fixture(params=["trio", "asyncio"])
@@ -97,6 +118,16 @@ async def test_every_figure_is_what_its_owner_says() -> None:
     assert value(text, "atelier_discord_sessions_total", kind="resumed") == 1
     assert value(text, "atelier_journal_writable") == 1
     assert value(text, "atelier_journal_commit_seconds_bucket", le="+Inf") == 1
+    assert value(text, "atelier_engine_up") == 1
+    assert value(text, "atelier_engine_round_trip_seconds") == 0.002
+    assert value(text, "atelier_workers") == 1
+    assert value(text, "atelier_worker_lag_seconds", server="studio") == 1.5
+    assert value(text, "atelier_front_active") == 1
+    assert value(text, "atelier_front_epoch") == 3
+    assert value(text, "atelier_front_lease_seconds") == 4.5
+    assert value(text, "atelier_standby_fronts") == 1
+    assert value(text, "atelier_standby_behind_batches", front="cellar") == 7
+    assert value(text, "atelier_standby_behind_seconds", front="cellar") == 2.5
     assert value(text, "atelier_media_workers") == 1
     assert value(text, "process_start_time_seconds") == 1_000
 
@@ -121,6 +152,15 @@ async def test_what_is_not_open_yet_is_left_out() -> None:
     assert "atelier_discord_latency_seconds" not in samples(metrics(Sources(discord=unmeasured)).text())
 
 
+async def test_a_single_process_has_no_figures_of_an_engine() -> None:
+    alone = busy()
+    alone.engine = alone.workers = alone.fronts = None
+    assert not [name for name in samples(metrics(alone).text()) if re.search("engine|worker_lag|front|standby", name)]
+    away = metrics(Sources(engine=Engine(is_reachable=False, round_trip=None))).text()
+    assert value(away, "atelier_engine_up") == 0
+    assert "atelier_engine_round_trip_seconds" not in samples(away)
+
+
 async def test_no_label_holds_a_person_or_an_address() -> None:
     written = {
         text for by_labels in samples(metrics(busy()).text()).values() for labels in by_labels for _, text in labels
@@ -135,7 +175,10 @@ async def test_labels_stay_few_whatever_people_and_operators_do() -> None:
         name = ServerName(f"server-{number}")
         figures.tally.run(run(number, name, 1.0, workflow=f"workflow-{number}"), 1.0)
         figures.tally.connections[name] += 1
-    written = samples(metrics(Sources(work=figures, configured=CONFIGURED)).text())
+    workers = Workers({ServerName(f"server-{number}"): (f"worker-{number}", float(number)) for number in range(5_000)})
+    written = samples(metrics(Sources(work=figures, configured=CONFIGURED, workers=workers)).text())
+    assert len(written["atelier_worker_lag_seconds"]) == MOST_SERVERS + 1
+    assert max(written["atelier_worker_lag_seconds"].values()) == 4_999
     assert len(written["atelier_server_reconnects_total"]) == MOST_SERVERS + 1
     assert len(written["atelier_run_expected_seconds_total"]) == MOST_WORKFLOWS + 1
     assert len(written["atelier_run_seconds_total"]) <= MOST_SERVERS + MOST_WORKFLOWS + 1

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from anyio.abc import Process
 
@@ -19,6 +20,7 @@ from app.journal.sqlite import JOURNAL
 from app.journal.store import open_store
 from app.journal.whole_copies import standing_of
 from app.simulator.faults import Request
+from tests.comfy.peers import closed_port
 from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of
 from tests.discord.stage import job_of, words
 from tests.engine.valkey import Valkey
@@ -40,13 +42,30 @@ def valkey() -> Generator[Valkey]:
 
 
 def front(
-    discord: FakeDiscord, folder: Path, backend: str, valkey: Valkey, comfy: str, *options: str
+    discord: FakeDiscord, folder: Path, backend: str, valkey: Valkey, comfy: str, *options: str, http: str = ""
 ) -> AbstractAsyncContextManager[Process]:
-    """A front, named like its folder."""
+    """A front, named like its folder. At `http` it answers about its health."""
     folder.mkdir(exist_ok=True)
     url = f"valkey://127.0.0.1:{valkey.port}"
     name = ("--engine", url, "--name", folder.name)
-    return bot(discord, folder, backend, *name, *options, comfy=comfy, command="front")
+    return bot(discord, folder, backend, *name, *options, comfy=comfy, command="front", ATELIER_HTTP=http)
+
+
+async def figures(port: int) -> dict[str, str]:
+    """The metrics without labels of a front; nothing while its port is closed."""
+    async with httpx.AsyncClient() as client:
+        try:
+            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        except httpx.TransportError:
+            return {}
+    return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
+async def has(port: int, name: str, value: str) -> None:
+    """Wait until a front serves this figure."""
+    with anyio.fail_after(PATIENCE):
+        while (await figures(port)).get(name) != value:  # noqa: ASYNC110  another process
+            await anyio.sleep(0.05)
 
 
 def is_shown(discord: FakeDiscord, asked: Interaction) -> bool:
@@ -159,10 +178,15 @@ async def test_a_front_that_was_frozen_is_on_standby_afterwards_and_can_take_ove
     first, second = tmp_path / "first", tmp_path / "second"
     async with comfyui(tmp_path) as (_, address), front(discord, first, "trio", valkey, address) as frozen:
         await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
-        async with front(discord, second, "trio", valkey, address) as other:
+        port = closed_port()
+        async with front(discord, second, "trio", valkey, address, http=f"127.0.0.1:{port}") as other:
             await until(lambda: follows(second, first))
+            await has(port, "atelier_front_active", "0")
+            await has(port, "atelier_standby_fronts", "1")
             send_signal(frozen, signal.SIGSTOP)
             await until(lambda: standing_of(second / "data" / JOURNAL).role == "active")
+            await has(port, "atelier_front_active", "1")
+            await has(port, "atelier_discord_connected", "1")
             send_signal(frozen, signal.SIGCONT)
             await until(lambda: standing_of(first / "data" / JOURNAL).role == "standby" and follows(first, second))
             await make_one(discord)
