@@ -17,6 +17,21 @@ from app.journal.recording import decode, position_of
 
 _relocation = cache(relocation)
 
+ROWS_ONLY = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_INSERT,
+        sqlite3.SQLITE_UPDATE,
+        sqlite3.SQLITE_DELETE,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_TRANSACTION,
+        sqlite3.SQLITE_RECURSIVE,
+    }
+)
+"""What the statements of a batch may do: change rows. Whoever can write to the engine must not open or make other files
+here. https://www.sqlite.org/c3ref/c_alter_table.html"""
+
 
 class Replica:
     """Owns the connection to a copy. Every method raises `JournalError` if the file cannot be used."""
@@ -43,7 +58,7 @@ class Replica:
             self._write(batch)
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", "")
-            if name.startswith(("SQLITE_CONSTRAINT", "SQLITE_ERROR", "SQLITE_MISMATCH")):
+            if name.startswith(("SQLITE_AUTH", "SQLITE_CONSTRAINT", "SQLITE_ERROR", "SQLITE_MISMATCH")):
                 raise OutOfStep(f"batch {batch.number} cannot be applied: {error}") from error
             raise translate(self._path, error) from error
         self.position = Position(here.lineage, batch.number, batch.chain)
@@ -73,6 +88,12 @@ def _moved(row: tuple[object, ...], moved: Callable[[bytes], bytes]) -> tuple[ob
     return tuple(moved(value) if isinstance(value, bytes) else value for value in row)
 
 
+def _only_rows(action: int, first: str | None, *_: str | None) -> int:
+    # The index of prompts looks by this pragma whether it is current.
+    allowed = action in ROWS_ONLY or (action == sqlite3.SQLITE_PRAGMA and first == "data_version")
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
 @contextmanager
 def open_replica(path: Path) -> Generator[Replica]:
     """Open a journal that has copies, of this program's version or an earlier one; it is a copy itself from now on.
@@ -90,6 +111,7 @@ def open_replica(path: Path) -> Generator[Replica]:
             database.execute("UPDATE replication SET role = 'standby'")
             database.execute("DELETE FROM outbox")
             position = position_of(database)
+            database.set_authorizer(_only_rows)
         except sqlite3.Error as error:
             raise translate(path, error) from error
         yield Replica(path, database, position)
