@@ -29,12 +29,16 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
+    from app.engine.replication.files import FrontFiles
     from app.engine.replication.standby import Turn
 
 logger = structlog.stdlib.get_logger(__name__)
 
 NEEDED = ("app.application", "app.discord.app", "app.http.server")
 """What the bot imports when it becomes active: a second that people would wait for."""
+
+LARGEST_INPUT = 256 * 2**20
+"""Bytes. The largest file that people may attach, as the plain picture that it becomes."""
 
 GIVING_UP = 0.5
 """Seconds for giving up the lease at the end: it ends by itself."""
@@ -58,12 +62,15 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         complain("no DISCORD_TOKEN is set; all fronts need the same one.")
         return 2
     path = journal_path(config)
+    from app.engine.replication.files import FrontFiles
     from app.engine.replication.messages import Front
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.journal.migrations import NEWEST
+    from app.journal.named_files import NamedFiles
     from app.journal.replica import open_replica
     from app.journal.store import instance_lock
     from app.journal.whole_copies import install, standing_of
+    from app.retention.files import delete_unfinished
 
     # As for the bot: only this user reads what is created from here on.
     os.umask(0o077)
@@ -73,15 +80,21 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         install(received, path, folder, keep=keep)
 
     journal = JournalFile(path, partial(standing_of, path), partial(open_replica, path), put)
-    async with open_engine(settings) as engine:
+    async with open_engine(settings) as engine, anyio.create_task_group() as tasks:
+        largest = max(config.largest_result * 2**20, LARGEST_INPUT)
+        files = FrontFiles(engine, front.id, config.data, largest, NamedFiles(path))
+        with instance_lock(path):
+            await to_thread.run_sync(delete_unfinished, config.data)
+        tasks.start_soon(files.run, name="files of other fronts")
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
         standby = FrontOnStandby(engine, front, journal, force=command.force)
         while True:
             with instance_lock(path):
                 turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, drain=command.drain)
+            code = await _be_active(engine, turn, config, path, files, drain=command.drain)
             if code is not None:
+                tasks.cancel_scope.cancel()
                 return code
             logger.warning("this front is on standby again", front=front.name)
 
@@ -91,7 +104,9 @@ def _import_all() -> None:
         import_module(name)
 
 
-async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, drain: bool) -> int | None:
+async def _be_active(
+    engine: Engine, turn: Turn, config: Config, path: Path, files: FrontFiles, *, drain: bool
+) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
     from app.engine.replication.publisher import JournalPublisher
@@ -113,7 +128,7 @@ async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, 
         try:
             await _announce(turn, path)
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
-            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease))
+            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease), others=files)
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()

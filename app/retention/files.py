@@ -78,17 +78,26 @@ def delete_files(files: Sequence[StoredFile]) -> int:
     return deleted
 
 
+class JobFiles(Struct, frozen=True):
+    """The paths of the files that a job starts from, and of those that it has made."""
+
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+def files_of(job: Job) -> JobFiles:
+    """The files that a job names, each once."""
+    request, update = job.request, job.terminal_update
+    refetched = request.refetch.files if request.refetch is not None else ()
+    inputs = dict.fromkeys((*(upload.path for upload in request.uploads), *(path for _, path in refetched)))
+    shown = update.files if isinstance(update, (Finished, Failed)) else ()
+    return JobFiles(tuple(inputs), tuple(dict.fromkeys((*job.paths, *shown))))
+
+
 def names_in_use(jobs: Sequence[Job]) -> set[str]:
     """The names of all files that these jobs have or need."""
-    paths: set[str] = set()
-    for job in jobs:
-        request = job.request
-        paths.update(job.paths, (upload.path for upload in request.uploads))
-        if request.refetch is not None:
-            paths.update(path for _, path in request.refetch.files)
-        if isinstance(job.terminal_update, (Finished, Failed)):
-            paths.update(job.terminal_update.files)
-    return {PurePath(path).name for path in paths}
+    named = [files_of(job) for job in jobs]
+    return {PurePath(path).name for files in named for path in (*files.inputs, *files.results)}
 
 
 def delete_results(job: Job) -> None:
