@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +16,7 @@ from uuid import uuid4
 import anyio
 import structlog
 from anyio import to_thread
+from msgspec.structs import replace
 from rich.console import Console
 
 from app import __version__
@@ -62,11 +65,9 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         complain("no DISCORD_TOKEN is set; all fronts need the same one.")
         return 2
     path = journal_path(config)
-    from app.engine.replication.files import FrontFiles
     from app.engine.replication.messages import Front
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.journal.migrations import NEWEST
-    from app.journal.named_files import NamedFiles
     from app.journal.replica import open_replica
     from app.journal.store import instance_lock
     from app.journal.whole_copies import install, standing_of
@@ -80,21 +81,19 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         install(received, path, folder, keep=keep)
 
     journal = JournalFile(path, partial(standing_of, path), partial(open_replica, path), put)
-    async with open_engine(settings) as engine, anyio.create_task_group() as tasks:
-        largest = max(config.largest_result * 2**20, LARGEST_INPUT)
-        files = FrontFiles(engine, front.id, config.data, largest, NamedFiles(path))
-        with instance_lock(path):
-            await to_thread.run_sync(delete_unfinished, config.data)
-        tasks.start_soon(files.run, name="files of other fronts")
+    with instance_lock(path):
+        # Nobody else writes there, and nothing is received yet.
+        await to_thread.run_sync(delete_unfinished, config.data)
+    async with open_engine(settings) as engine, _copying_files(engine, front.id, config, path) as files:
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
         standby = FrontOnStandby(engine, front, journal, force=command.force)
         while True:
             with instance_lock(path):
-                turn = await standby.wait()
+                async with _without_old_files(config, path):
+                    turn = await standby.wait()
             code = await _be_active(engine, turn, config, path, files, drain=command.drain)
             if code is not None:
-                tasks.cancel_scope.cancel()
                 return code
             logger.warning("this front is on standby again", front=front.name)
 
@@ -102,6 +101,37 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
 def _import_all() -> None:
     for name in NEEDED:
         import_module(name)
+
+
+@asynccontextmanager
+async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]:
+    """Delete old files within the block, as the active front does with its own."""
+    from app.journal.named_files import JobsOfCopy
+    from app.retention.actor import RetentionActor
+
+    settings = replace(config.retention, jobs=0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(RetentionActor(settings, config.data, JobsOfCopy(path)).run, name="retention")
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
+    """Copy files of jobs from other fronts, and to them, within the block."""
+    from app.engine.replication.files import FrontFiles
+    from app.journal.named_files import NamedFiles
+
+    largest = max(config.largest_result * 2**20, LARGEST_INPUT)
+    files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(files.run, name="files of other fronts")
+        try:
+            yield files
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 async def _be_active(
