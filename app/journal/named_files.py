@@ -41,6 +41,12 @@ ENDED = """
 """
 """Newest first, without those whose results people deleted."""
 
+DELETED = """
+    SELECT wish, record, changed FROM gallery CROSS JOIN jobs ON jobs.number = gallery.number
+    WHERE hidden = 2 AND changed >= ?
+"""
+"""Those whose results people deleted. The rows of the gallery are small."""
+
 
 class NamedFiles:
     """Reads which files jobs name, of each job when it has changed. `clock` is in seconds since 1970."""
@@ -70,6 +76,11 @@ class NamedFiles:
         jobs, self._ended_since = self._changed(ENDED, since, MOST_RECENT)
         files = [files_of(job) for job in jobs]
         return list(_named(((*each.results, *each.inputs) for each in files), Need.RECENT))
+
+    def of_deleted(self) -> list[str]:
+        """The paths of all results that people deleted. Raises `JournalError`."""
+        jobs, _ = self._changed(DELETED, 0.0)
+        return [path for job in jobs for path in files_of(job).results]
 
     def _changed(self, query: str, since: float, *values: int) -> tuple[list[Job], float]:
         """The jobs that have changed, and when the last one did. Those whose record is damaged are left out."""

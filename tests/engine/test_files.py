@@ -33,6 +33,7 @@ class Named:
     def __init__(self) -> None:
         self.unfinished: list[NamedFile] = []
         self.recent: list[NamedFile] = []
+        self.deleted: list[str] = []
 
     def begin_again(self) -> None:
         pass
@@ -42,6 +43,9 @@ class Named:
 
     def of_recent(self) -> Sequence[NamedFile]:
         return self.recent
+
+    def of_deleted(self) -> Sequence[str]:
+        return self.deleted
 
 
 class Machine:
@@ -111,6 +115,23 @@ async def test_a_front_copies_what_its_journal_names_and_its_disk_lacks(
         assert standby.path("inputs/job-image.png").read_bytes() == b"picture" * CHUNK
         assert standby.path("inputs/job-image.png").stat().st_mtime_ns == OLD, "it gets old with the original"
         assert set(standby.kept()) == {"job-image.png", "w-job-01.png"}
+
+
+async def test_a_front_that_was_away_deletes_what_people_deleted_meanwhile(
+    database: EngineSettings, tmp_path: Path
+) -> None:
+    async with connected(database) as engine, anyio.create_task_group() as tasks:
+        returned = Machine(engine, tmp_path / "b")
+        await Machine(engine, tmp_path / "a").register(active=True)
+        for name in ("results/w-job-01.png", "results/w-job-01.png.thumbnail", "results/kept.png", "atelier.db"):
+            returned.write(name, b"x")
+        returned.named.deleted = [str(returned.path(name)) for name in ("results/w-job-01.png", "atelier.db")]
+        tasks.start_soon(returned.files.run)
+        with anyio.fail_after(PATIENCE):
+            while len(returned.kept()) > 2:  # noqa: ASYNC110  what another process does sets no event
+                await anyio.sleep(0.01)
+        assert set(returned.kept()) == {"kept.png", "atelier.db"}
+        tasks.cancel_scope.cancel()
 
 
 async def test_what_is_needed_most_comes_first(

@@ -13,7 +13,7 @@ from app.core.jobs.job import Job, JobRequest, Refetch, State, Upload
 from app.core.journal_port import JournalError
 from app.core.replication import NamedFile, Need
 from app.events import Failed, FileRef, Finished, JobId, NodeId, PromptId, ServerName
-from app.journal.named_files import ENDED, RECENT, UNFINISHED, JobsOfCopy, NamedFiles
+from app.journal.named_files import DELETED, ENDED, RECENT, UNFINISHED, JobsOfCopy, NamedFiles
 from app.journal.store import Store, open_store
 from app.ports import History
 
@@ -101,6 +101,7 @@ def test_recent_results_come_newest_first_without_those_that_people_deleted(
     clock.now += RECENT
     record(store, shown("a"), shown("hidden"), shown("b"), waiting("c"))
     store.hide_from_gallery(JobId("hidden"), "everybody")
+    assert names.of_deleted() == ["results/hidden.png", "results/hidden-streamed.png", "results/hidden-2.png"]
     assert [file.path for file in names.of_recent()] == [
         f"{folder}/{name}"
         for each in "ba"
@@ -138,7 +139,7 @@ def test_a_damaged_record_and_a_journal_that_is_not_there_name_nothing(
 
 
 def test_no_statement_reads_all_jobs(store: Store) -> None:
-    for statement, values in ((UNFINISHED, (0.0,)), (ENDED, (1, 0.0))):
+    for statement, values in ((UNFINISHED, (0.0,)), (ENDED, (1, 0.0)), (DELETED, (0.0,))):
         plan = [row[-1] for row in store._database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
         assert not [step for step in plan if step.startswith("SCAN jobs")], plan
 

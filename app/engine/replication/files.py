@@ -43,7 +43,7 @@ from app.engine.replication.status import fronts_of
 from app.engine.replication.transfers import KEPT, LOOK, PATIENCE, TransferFailed, measure, receive_file, send_file
 from app.entry_points import run_loop, run_request
 from app.ports import ConnectionLost
-from app.retention.files import FOLDERS, PART
+from app.retention.files import FOLDERS, PART, delete_with_thumbnails
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -97,6 +97,10 @@ class Names(Protocol):
 
     def of_recent(self) -> Sequence[NamedFile]:
         """The files of jobs that ended lately."""
+        ...
+
+    def of_deleted(self) -> Sequence[str]:
+        """The paths of all results that people deleted."""
         ...
 
 
@@ -238,6 +242,9 @@ class FrontFiles:
                 others = frozenset(await self._other_fronts())
                 if now >= self._again_at or not others <= self._others:
                     self._names.begin_again()
+                    # A front that was away when they were deleted has them still.
+                    deleted = await to_thread.run_sync(self._names.of_deleted)
+                    await to_thread.run_sync(delete_with_thumbnails, self._data, deleted)
                     self._again_at, self._recent_at = now + AGAIN, now
                 self._others, self._others_at = others, now + OTHERS
             if not self._others:
