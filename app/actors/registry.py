@@ -74,7 +74,7 @@ from app.events import (
     ServerName,
 )
 from app.node_cache import NodeCache
-from app.ports import Comfy, RunSync
+from app.ports import Comfy, OtherDisks, RunSync
 from app.reasons.jobs import InternalError
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -116,6 +116,7 @@ class PromptRegistry:
         alerts: Alerts | None = None,
         run_command: commands.RunCommand = commands.run_command,
         asked: bool = False,
+        others: OtherDisks | None = None,
     ) -> None:
         self._journal = journal
         self._run_sync = run_sync
@@ -128,7 +129,13 @@ class PromptRegistry:
         self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
         self._power = PowerPlan(self._job_table, servers, self._scheduler.line)
         self._effects = EffectRunner(
-            comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
+            comfies,
+            nodes,
+            connections,
+            run_sync=run_sync,
+            wait_for_disk=wait_for_disk,
+            run_command=run_command,
+            others=others,
         )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self.overview = Overview(self._job_table, servers, self._scheduler.line)
