@@ -48,7 +48,7 @@ from app.events import PromptId, ServerName
 from app.http.sources import Sources
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
-from app.ports import Comfy, ConnectionLost, RunSync
+from app.ports import Comfy, ConnectionLost, OtherDisks, RunSync
 from app.retention.actor import RetentionActor
 from app.service.page_access import PageAccess
 from app.service.page_frontend import PageFrontend
@@ -287,12 +287,14 @@ async def open_services(
     alerts: Alerts | None = None,
     run_command: RunCommand = run_command,
     asked: bool = False,
+    others: OtherDisks | None = None,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
     `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
     has no room are given up instead of fetched later. With `asked`, the frontend asks the servers what they can run,
-    and offers that to the registry; until then, a job only goes to servers that it names. Everything that depends on
+    and offers that to the registry; until then, a job only goes to servers that it names. `others` are the disks that
+    may have files which this one lacks. Everything that depends on
     chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`; and `run_command`, which starts and stops
     servers.
     """
@@ -311,6 +313,7 @@ async def open_services(
             alerts=alerts,
             asked=asked,
             run_command=run_command,
+            others=others,
         )
         registry = await services.start(registry_actor.run, name="registry")
         await services.start(servers.run, registry, name="servers")
@@ -343,12 +346,13 @@ async def run(
     reloaded: Callable[[Config], None] = ignore,
     reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     asked: bool = False,
+    others: OtherDisks | None = None,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
     the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change, and all
-    of it happens in a block of `reloading`. `asked` is that of `open_services`.
+    of it happens in a block of `reloading`. `asked` and `others` are those of `open_services`.
 
     Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
     first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
@@ -375,6 +379,7 @@ async def run(
             wait_for_disk=wait_for_disk,
             alerts=alerts,
             asked=asked,
+            others=others,
         ) as services,
     ):
         with signals.listen(patience=2 if drain else 1) as receiver:

@@ -16,6 +16,7 @@ from uuid import uuid4
 import anyio
 import structlog
 from anyio import to_thread
+from msgspec.structs import replace
 from rich.console import Console
 
 from app import __version__
@@ -31,6 +32,7 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
+    from app.engine.replication.files import FrontFiles
     from app.engine.replication.standby import Turn
     from app.engine.replication.watch import FrontsWatch
 
@@ -38,6 +40,9 @@ logger = structlog.stdlib.get_logger(__name__)
 
 NEEDED = ("app.application", "app.discord.app", "app.http.server")
 """What the bot imports when it becomes active: a second that people would wait for."""
+
+LARGEST_INPUT = 256 * 2**20
+"""Bytes. The largest file that people may attach, as the plain picture that it becomes."""
 
 GIVING_UP = 0.5
 """Seconds for giving up the lease at the end: it ends by itself."""
@@ -68,6 +73,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
     from app.journal.replica import open_replica
     from app.journal.store import instance_lock
     from app.journal.whole_copies import install, standing_of
+    from app.retention.files import delete_unfinished
 
     # As for the bot: only this user reads what is created from here on.
     os.umask(0o077)
@@ -77,15 +83,23 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         install(received, path, folder, keep=keep)
 
     journal = JournalFile(path, partial(standing_of, path), partial(open_replica, path), put)
-    async with open_engine(settings) as engine, _watching(config, FrontsWatch(engine, front.id)) as watch:
+    with instance_lock(path):
+        # Nobody else writes there, and nothing is received yet.
+        await to_thread.run_sync(delete_unfinished, config.data)
+    async with (
+        open_engine(settings) as engine,
+        _watching(config, FrontsWatch(engine, front.id)) as watch,
+        _copying_files(engine, front.id, config, path) as files,
+    ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
         standby = FrontOnStandby(engine, front, journal, force=command.force)
         while True:
             async with served_on_standby(config, watch):
                 with instance_lock(path):
-                    turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, watch, drain=command.drain)
+                    async with _without_old_files(config, path):
+                        turn = await standby.wait()
+            code = await _be_active(engine, turn, config, path, files, watch, drain=command.drain)
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -116,8 +130,39 @@ def _import_all() -> None:
         import_module(name)
 
 
+@asynccontextmanager
+async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]:
+    """Delete old files within the block, as the active front does with its own."""
+    from app.journal.named_files import JobsOfCopy
+    from app.retention.actor import RetentionActor
+
+    settings = replace(config.retention, jobs=0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(RetentionActor(settings, config.data, JobsOfCopy(path)).run, name="retention")
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
+    """Copy files of jobs from other fronts, and to them, within the block."""
+    from app.engine.replication.files import FrontFiles
+    from app.journal.named_files import NamedFiles
+
+    largest = max(config.largest_result * 2**20, LARGEST_INPUT)
+    files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(files.run, name="files of other fronts")
+        try:
+            yield files
+        finally:
+            tasks.cancel_scope.cancel()
+
+
 async def _be_active(
-    engine: Engine, turn: Turn, config: Config, path: Path, watch: FrontsWatch, *, drain: bool
+    engine: Engine, turn: Turn, config: Config, path: Path, files: FrontFiles, watch: FrontsWatch, *, drain: bool
 ) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
@@ -140,7 +185,8 @@ async def _be_active(
         try:
             await _announce(turn, path)
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
-            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease), fronts=watch)
+            publisher = JournalPublisher(engine, lease)
+            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch)
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()

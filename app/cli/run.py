@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
     from app.engine.replication.watch import FrontsWatch
+    from app.ports import OtherDisks
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -29,11 +30,16 @@ LAST_LOOK = 0.5
 
 
 async def run_bot(
-    config: Config, *, drain: bool, publisher: Publisher | None = None, fronts: FrontsWatch | None = None
+    config: Config,
+    *,
+    drain: bool,
+    publisher: Publisher | None = None,
+    others: OtherDisks | None = None,
+    fronts: FrontsWatch | None = None,
 ) -> int:
-    """Run the bot until it is stopped; return the exit code. A `publisher` gets what the journal writes.
+    """Run the bot until it is stopped; return the exit code.
 
-    `fronts` are for the metrics.
+    A `publisher` gets what the journal writes, `others` are the disks of other fronts, and `fronts` is for the metrics.
     """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
@@ -61,7 +67,7 @@ async def run_bot(
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
-        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended)
+        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended, others)
         sources.journal, sources.discord = journal, bot
 
         async def serve_page(services: Services) -> None:
@@ -112,6 +118,7 @@ async def run_bot(
                 reloaded=bot.reloaded,
                 reloading=manager.reloading,
                 asked=True,
+                others=others,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):

@@ -57,7 +57,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
 from app.node_cache import NodeCache
-from app.ports import Comfy
+from app.ports import Comfy, OtherDisks
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
@@ -115,8 +115,13 @@ class DiscordApp:
         alerts: Alerts | None = None,
         page: PageAccess | None = None,
         is_suspended: Callable[[], bool] = lambda: False,
+        others: OtherDisks | None = None,
     ) -> None:
-        """`is_suspended` says whether nothing can be recorded now, so that no new job is taken."""
+        """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
+
+        `others` are the disks that may have files which this one lacks.
+        """
+        self._others = others
         self._config = config
         self._is_suspended = is_suspended
         self._page = page
@@ -242,8 +247,9 @@ class DiscordApp:
                 passing,
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
+                others=self._others,
             )
-            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results)
+            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results, others=self._others)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
@@ -259,6 +265,7 @@ class DiscordApp:
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
                 hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
+                others=self._others,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -276,6 +283,7 @@ class DiscordApp:
                 moderation,
                 variations,
                 self._is_suspended,
+                self._others,
             )
             speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
@@ -322,6 +330,7 @@ class DiscordApp:
                 guarded=guarded,
                 living=live_messages.living,
                 delete_results=partial(to_thread.run_sync, delete_results),
+                others=self._others,
             )
             dispatcher = RequestDispatcher(
                 actions=actions,

@@ -10,21 +10,23 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.core.drafts import StoredDraft
-from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition, Upload
 from app.core.journal_port import JournalError
 from app.core.limits.moderation import Ban, GuildLimits, Unban
 from app.core.replication import OutOfStep, SealedBatch, chained
 from app.core.scheduling.fair_queue import Served
 from app.core.servers.power import PowerRecord
-from app.events import FileRef, Finished, JobId, ServerName
+from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.copying import copy_journal, unpack_journal
 from app.journal.migrations import NEWEST
+from app.journal.recording import Statement
 from app.journal.replica import Replica, open_replica
 from app.journal.store import Store, open_store
 from app.journal.whole_copies import export, install, standing_of, take_over
@@ -225,6 +227,26 @@ def test_a_batch_that_is_none_is_noticed(pair: tuple[Store, Replica]) -> None:
         replica.apply(SealedBatch(replica.position.number + 1, replica.position.chain, unknown))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ATTACH DATABASE '{folder}/other.db' AS other",
+        "CREATE TABLE other (x)",
+        "DROP TABLE drafts",
+        "ALTER TABLE drafts RENAME TO other",
+        "PRAGMA writable_schema = 1",
+        "CREATE TEMP TRIGGER t AFTER INSERT ON drafts BEGIN DELETE FROM drafts; END",
+    ],
+)
+def test_a_batch_can_change_rows_alone(pair: tuple[Store, Replica], tmp_path: Path, statement: str) -> None:
+    _, replica = pair
+    text = statement.format(folder=tmp_path)
+    forged = msgspec.msgpack.encode((str(tmp_path), (Statement(text, ((),), -1),)))
+    with pytest.raises(OutOfStep, match="cannot be applied: not authorized"):
+        replica.apply(SealedBatch(replica.position.number + 1, replica.position.chain, forged))
+    assert not (tmp_path / "other.db").exists()
+
+
 def test_the_paths_of_a_copy_are_in_its_own_data_folder(pair: tuple[Store, Replica], tmp_path: Path) -> None:
     store, replica = pair
     first, second = tmp_path / "first", tmp_path / "second"
@@ -368,3 +390,95 @@ def test_a_restored_journal_is_one_of_its_own(tmp_path: Path) -> None:
     unpack_journal(tmp_path / "backup", tmp_path / "restored", "", "")
     standing = standing_of(tmp_path / "restored")
     assert (standing.position, standing.is_empty) == (None, False)
+
+
+def made(name: str, folder: Path, *, uses: str = "") -> Job:
+    """A job with an id, a result, and a picture that somebody attached or that another job has made."""
+    ident = JobId(f"{name * 8}-0000-4000-8000-000000000000")
+    result = str(folder / "results" / f"w-{ident[:8]}-01.png")
+    attached = uses or str(folder / "inputs" / f"{ident}-image.png")
+    request = JobRequest(
+        job=ident,
+        workflow="w",
+        graph={},
+        folder=str(folder / "results"),
+        owner="ada",
+        uploads=(Upload(NodeId("1"), "image", attached),),
+    )
+    done = Job(request=request, state=State.DELIVERED, files={FileRef("x.png"): result}, notified=True, version=3)
+    done.terminal_update = Finished(STUDIO, (result,), job=ident)
+    return done
+
+
+@pytest.fixture
+def disks(pair: tuple[Store, Replica], tmp_path: Path) -> Callable[[], list[str]]:
+    """The files of the copy's jobs a, b and c: their pictures and results. Job c started from the result of b."""
+    store, replica = pair
+    first, second = tmp_path / "first", tmp_path / "second"
+    b = made("b", first)
+    for each in (made("a", first), b, made("c", first, uses=b.paths[0])):
+        store.write([([each], [])])
+    follow(store, replica)
+    for folder in ("inputs", "results"):
+        (second / folder).mkdir()
+    for name, uses in (("a", ""), ("b", ""), ("c", made("b", second).paths[0])):
+        here = made(name, second, uses=uses)
+        for path in (*here.paths, f"{here.paths[0]}.thumbnail", here.request.uploads[0].path):
+            Path(path).write_bytes(b"x")
+    return lambda: sorted(path.relative_to(second).as_posix()[:11] for path in second.glob("*s/*"))
+
+
+def follow(store: Store, replica: Replica) -> None:
+    for batch in batches_of(store):
+        replica.apply(batch)
+
+
+ALL = [f"inputs/{name * 4}" for name in "ab"] + [f"results/w-{name}" for name in "aabbcc"]
+
+
+def test_the_files_of_a_result_that_is_deleted_are_deleted_at_the_copy(
+    pair: tuple[Store, Replica], disks: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    assert disks() == ALL
+    pair[0].hide_from_gallery(made("a", tmp_path).id, "others")
+    follow(*pair)
+    assert disks() == ALL
+    pair[0].hide_from_gallery(made("a", tmp_path).id, "everybody")
+    follow(*pair)
+    assert disks() == [name for name in ALL if name != "results/w-a"], "what it started from stays"
+
+
+def test_the_files_of_a_person_who_is_forgotten_are_deleted_at_the_copy_but_for_what_others_need(
+    pair: tuple[Store, Replica], disks: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    store, replica = pair
+    needing = made("d", tmp_path / "first", uses=made("a", tmp_path / "first").paths[0])
+    needing.request = replace(needing.request, owner="bob")
+    needing.notified = False
+    store.write([([needing], [])])
+    assert store.forget_jobs("ada", 50) == 3
+    follow(store, replica)
+    assert disks() == ["results/w-a", "results/w-a"]
+
+
+def test_the_files_of_jobs_that_are_only_old_stay_at_the_copy(
+    pair: tuple[Store, Replica], disks: Callable[[], list[str]]
+) -> None:
+    assert pair[0].remove_jobs(1e12, 0, 50).removed == 3
+    follow(*pair)
+    assert disks() == ALL
+
+
+def test_only_files_in_the_folders_of_jobs_are_deleted_at_the_copy(pair: tuple[Store, Replica], tmp_path: Path) -> None:
+    store, replica = pair
+    secret = tmp_path / "second" / "w-aaaaaaaa-01.png"
+    secret.write_bytes(b"x")
+    job = made("a", tmp_path / "first")
+    for path in (secret, tmp_path / "second" / "results" / ".." / secret.name):
+        job.files = {FileRef("x.png"): str(path)}
+        job.terminal_update = Finished(STUDIO, (str(path),), job=job.id)
+        store.write([([job], [])])
+        store.hide_from_gallery(job.id, "everybody")
+        follow(store, replica)
+        assert secret.exists()
+        store.forget_jobs("ada", 50)

@@ -62,7 +62,7 @@ async def test_nothing_is_tried_or_fetched_again_while_the_bot_drains(tmp_path: 
     job_factory = await factory(tmp_path, draining := anyio.Event())
     draining.set()
     with pytest.raises(WorkflowError) as refused:
-        job_factory.retry(OIL, Person(user="1"))
+        await job_factory.retry(OIL, Person(user="1"))
     assert isinstance(refused.value.reason, Draining)
     with pytest.raises(WorkflowError) as refused:
         await job_factory.fetch_again(OIL, Person(user="1"))
@@ -74,7 +74,7 @@ async def test_nothing_is_taken_while_nothing_can_be_recorded(tmp_path: Path) ->
     suspended = True
     job_factory = await factory(tmp_path, anyio.Event(), lambda: suspended)
     with pytest.raises(WorkflowError) as refused:
-        job_factory.retry(OIL, Person(user="1"))
+        await job_factory.retry(OIL, Person(user="1"))
     assert isinstance(refused.value.reason, CannotRecord)
     suspended = False
-    assert job_factory.retry(OIL, Person(user="1"))
+    assert await job_factory.retry(OIL, Person(user="1"))
