@@ -31,7 +31,7 @@ ADAPTERS = LEVELS[4]
 PARTS = {
     "cli": [
         {"output"},
-        {"arguments", "engine_loss"},
+        {"arguments", "engine_loss", "engine_safety"},
         {"data_folder", "front_status", "parser", "setup", "simulate", "work", "workflows"},
         {"backups", "check", "generate", "journal", "run", "workers"},
         {"demo", "front"},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import anyio
 from rich.console import Console
 
+from app.cli.engine_safety import unsafe
 from app.config.engine import EngineSettings
 from app.engine.connection import open_engine
 from app.engine.replication.status import Fronts, Safety, fronts_of, safety_of
@@ -56,5 +57,5 @@ def problems_of(fronts: Fronts, safety: Safety) -> Iterator[str]:
         yield "no front is on standby: start one on another machine."
     if not safety.writes_to_disk:
         yield f"the engine (version {safety.version}) keeps nothing over a restart: set appendonly yes."
-    if safety.when_full not in {None, "noeviction"}:
-        yield f"the engine forgets keys when its memory is full ({safety.when_full}): set maxmemory-policy noeviction."
+    for _, sentence in unsafe(safety):
+        yield sentence

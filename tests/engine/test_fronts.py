@@ -354,7 +354,7 @@ async def test_the_status_names_each_front_and_what_is_unsafe(
         assert await show_status(database, console) == 1
         assert "no front is active: start one" in capsys.readouterr().err
         safety = Safety("7.0", writes_to_disk=False, when_full="allkeys-lru")
-        assert len(list(problems_of(await fronts_of(engine), safety))) == 4
+        assert len(list(problems_of(await fronts_of(engine), safety))) == 5
         first, second = Side(engine, tmp_path / "first"), Side(engine, tmp_path / "second")
         first.accept("a")
         async with first.active() as (_, publisher):

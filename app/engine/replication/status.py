@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +11,18 @@ from msgspec import Struct
 from app.core.replication import Position
 from app.engine.connection import Engine
 from app.engine.replication.messages import HEAD, LEASE, STANDBY, Front, Standby, read_head, read_lease
+
+REPLICA = re.compile(r"slave\d+")
+"""How INFO calls a replica."""
+
+
+class _Replica(Struct, frozen=True):
+    """What INFO says of a replica."""
+
+    ip: str = "?"
+    port: int = 0
+    state: str = ""
+    lag: float = 0.0
 
 
 class Fronts(Struct, frozen=True):
@@ -23,12 +36,20 @@ class Fronts(Struct, frozen=True):
 class Safety(Struct, frozen=True):
     """How the engine keeps what it has: its version, whether it writes to the disk, and what it does when it is full.
 
-    None is unknown, because the login may not ask.
+    `when_full` is None if that is unknown, `limit` is the most bytes of memory that it may use, 0 for no limit.
+    `can_write` is whether its last attempt to write to the disk succeeded. `replicas` are those that follow it, by
+    address, each with the seconds since its last acknowledgement, None if it is not in step at all.
     """
 
     version: str
     writes_to_disk: bool
     when_full: str | None
+    program: str = "Valkey"
+    used: int = 0
+    limit: int = 0
+    can_write: bool = True
+    is_replica: bool = False
+    replicas: Mapping[str, float | None] = {}
 
 
 async def fronts_of(engine: Engine) -> Fronts:
@@ -41,11 +62,35 @@ async def fronts_of(engine: Engine) -> Fronts:
 
 async def safety_of(engine: Engine) -> Safety:
     """Ask the engine about itself. Raises `ConnectionLost`."""
-    server, persistence, memory = [await engine.information(name) for name in ("server", "persistence", "memory")]
+    names = ("server", "persistence", "memory", "replication")
+    server, persistence, memory, replication = [await engine.information(name) for name in names]
+    program = "Valkey" if "valkey_version" in server else "Redis"
     version = server.get("valkey_version") or server.get("redis_version") or "?"
     policy = memory.get("maxmemory_policy")
-    writes = str(persistence.get("aof_enabled", "0")) == "1"
-    return Safety(str(version), writes, None if policy is None else str(policy))
+    return Safety(
+        version=str(version),
+        writes_to_disk=str(persistence.get("aof_enabled", "0")) == "1",
+        when_full=None if policy is None else str(policy),
+        program=program,
+        used=_number(memory.get("used_memory")),
+        limit=_number(memory.get("maxmemory")),
+        can_write=str(persistence.get("aof_last_write_status", "ok")) == "ok",
+        is_replica=replication.get("role") == "slave",
+        replicas=dict(_replica(value) for key, value in replication.items() if REPLICA.fullmatch(key)),
+    )
+
+
+def _replica(value: object) -> tuple[str, float | None]:
+    """The address of a replica, and how long ago it acknowledged something."""
+    try:
+        replica = msgspec.convert(value, _Replica)
+    except msgspec.ValidationError:
+        return "?", None
+    return f"{replica.ip}:{replica.port}", replica.lag if replica.state == "online" else None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _standby(value: bytes | None) -> Standby | None:
