@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -38,6 +39,7 @@ from app.cli.arguments.commands import (
     WorkersCommand,
     WorkflowsCommand,
 )
+from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.cli.parser import Invocation
 from app.config.load import load_config
 from app.config.settings import Config
@@ -70,6 +72,9 @@ def execute(invocation: Invocation, console: Console) -> int:
         else:
             config = load_config(os.environ, Path.cwd(), servers=servers)
         logging.configure(debug=debug, json=config.log.format == "json", is_service=_is_service(command))
+        if config.engine is not None and isinstance(command, Run | Generate) and find_spec("coredis") is None:
+            complain(WITHOUT_LIBRARY)
+            return 2
         if isinstance(command, JournalCommand):
             from app.cli.journal import execute as journal
 

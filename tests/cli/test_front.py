@@ -1,4 +1,4 @@
-"""The command `front` with wrong input; what it does is in tests/engine and tests/process."""
+"""The command `front`, and others that need an engine, with wrong input; what they do is in tests/engine."""
 
 from __future__ import annotations
 
@@ -39,3 +39,22 @@ def test_the_address_may_come_from_the_environment(
     monkeypatch.setenv("ATELIER_ENGINE", "valkey://elsewhere")
     assert main(["front"]) == 2
     assert "DISCORD_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["run"], ["generate", "txt2img", "prompt=a"], ["work", "--name", "a"], ["workers"]]
+)
+def test_an_engine_without_its_library_is_one_sentence(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_nothing(_: str) -> None:
+        return None
+
+    for module in ("execute", "work", "workers.execute"):
+        monkeypatch.setattr(f"app.cli.{module}.find_spec", find_nothing)
+    monkeypatch.setenv("ATELIER_ENGINE", "valkey://a")
+    monkeypatch.setenv("DISCORD_TOKEN", "token")
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        "atelier: the engine needs a library that is not installed: run “pip install atelier-bot[engine]”.\n"
+    )

@@ -188,6 +188,7 @@ async def test_a_front_that_was_frozen_is_on_standby_afterwards_and_can_take_ove
             await until(lambda: standing_of(second / "data" / JOURNAL).role == "active")
             await has(port, "atelier_front_active", "1")
             await has(port, "atelier_discord_connected", "1")
+            await has(port, "atelier_workers", "0")
             send_signal(frozen, signal.SIGCONT)
             await until(lambda: standing_of(first / "data" / JOURNAL).role == "standby" and follows(first, second))
             await make_one(discord)

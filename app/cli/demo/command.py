@@ -84,7 +84,8 @@ async def demo(config: Config, out: Path, console: Console, page: int | None = N
         async with anyio.create_task_group() as ground:
             for server in servers:
                 await server.start(ground)
-            config = replace(config, servers=tuple(server.config for server in servers))
+            # With the engine, people's GPUs would work for the demo.
+            config = replace(config, servers=tuple(server.config for server in servers), engine=None)
             frontend = _Frontend(requests, console, servers[1], ground)
             if page is None:
                 code = await run(config, frontend)

@@ -27,7 +27,9 @@ class Run:
 
     def __init__(self, out: Path, backend: str) -> None:
         self.out = out
-        done = atelier("demo", "--out", str(out), "--backend", backend, COLUMNS="60")
+        # An engine is configured that the demo does not use.
+        engine = "valkey://127.0.0.1:9"
+        done = atelier("demo", "--out", str(out), "--backend", backend, COLUMNS="60", ATELIER_ENGINE=engine)
         self.code, self.errors, self.text = done.returncode, done.stderr, done.stdout
         self.lines = done.stdout.splitlines()
         self.finished = [line.split() for line in self.lines if "  finished: " in line]
