@@ -1,4 +1,5 @@
 # The bot as an image: `docker build -t atelier .`; deploy/compose.yaml starts it. docs/INSTALL.md explains both.
+# With `--build-arg EXTRAS=[engine]` it also has what several machines need (docs/SCALING.md).
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
@@ -8,7 +9,8 @@ WORKDIR /source
 COPY pyproject.toml hatch_build.py constraints-runtime.txt README.md LICENSE ./
 COPY app app
 COPY workflows workflows
-RUN uv venv /opt/atelier && uv pip install --python /opt/atelier --no-cache -c constraints-runtime.txt .
+ARG EXTRAS=
+RUN uv venv /opt/atelier && uv pip install --python /opt/atelier --no-cache -c constraints-runtime.txt ".${EXTRAS}"
 
 FROM python:${PYTHON}-slim
 # A fixed number, so that the owner of the volume is the same in every version of the image.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import anyio
 import structlog
@@ -118,6 +119,7 @@ class PromptRegistry:
         others: OtherDisks | None = None,
     ) -> None:
         self._journal = journal
+        self._run_sync = run_sync
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
         configured = {name: settings.get(name, ServerSettings()) for name in comfies}
@@ -169,6 +171,8 @@ class PromptRegistry:
             unfinished = await self._journal.unfinished()
             # Before any of their jobs, which may end at once.
             self._job_table.batches.add(job.request for job in unfinished)
+            results = [path for job in unfinished if not job.notified for path in job.paths]
+            self._job_table.forget_absent(unfinished, await self._run_sync(_absent, results))
             for job in unfinished:
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -460,3 +464,8 @@ class PromptRegistry:
 def _server_of(effect: Effect) -> ServerName | None:
     """The server that an effect asks for something; None if it asks none."""
     return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect, ExpectServer)) else effect.server
+
+
+def _absent(paths: Sequence[str]) -> frozenset[str]:
+    """Those of these files that are not on our disk."""
+    return frozenset(path for path in paths if not Path(path).is_file())

@@ -25,6 +25,21 @@ from app.retention.files import delete_with_thumbnails, files_of, is_own, names_
 
 _relocation = cache(relocation)
 
+ROWS_ONLY = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_INSERT,
+        sqlite3.SQLITE_UPDATE,
+        sqlite3.SQLITE_DELETE,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_TRANSACTION,
+        sqlite3.SQLITE_RECURSIVE,
+    }
+)
+"""What the statements of a batch may do: change rows. Whoever can write to the engine must not open or make other files
+here. https://www.sqlite.org/c3ref/c_alter_table.html"""
+
 REMOVALS = """
     CREATE TEMP TRIGGER removed_jobs BEFORE DELETE ON jobs
         WHEN EXISTS (SELECT 1 FROM gallery WHERE number = old.number AND hidden = 2)
@@ -50,6 +65,7 @@ class Replica:
         if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'gallery'").fetchall():
             database.create_function("removed", 3, lambda *row: self._removed.append(row))
             database.executescript(REMOVALS)
+        database.set_authorizer(_only_rows)
         self.position = position
         """How far this copy is."""
 
@@ -68,7 +84,7 @@ class Replica:
             self._write(batch)
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", "")
-            if name.startswith(("SQLITE_CONSTRAINT", "SQLITE_ERROR", "SQLITE_MISMATCH")):
+            if name.startswith(("SQLITE_AUTH", "SQLITE_CONSTRAINT", "SQLITE_ERROR", "SQLITE_MISMATCH")):
                 raise OutOfStep(f"batch {batch.number} cannot be applied: {error}") from error
             raise translate(self._path, error) from error
         self.position = Position(here.lineage, batch.number, batch.chain)
@@ -119,6 +135,12 @@ class Replica:
 
 def _moved(row: tuple[object, ...], moved: Callable[[bytes], bytes]) -> tuple[object, ...]:
     return tuple(moved(value) if isinstance(value, bytes) else value for value in row)
+
+
+def _only_rows(action: int, first: str | None, *_: str | None) -> int:
+    # The index of prompts looks by this pragma whether it is current.
+    allowed = action in ROWS_ONLY or (action == sqlite3.SQLITE_PRAGMA and first == "data_version")
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Valkey:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers, if only that a password is needed."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
         options += ["--databases", str(DATABASES), "--appendonly", "yes", *self._options]
         self._process = subprocess.Popen([BINARY, *options], stdout=subprocess.DEVNULL)

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from app.core.servers.power import PowerRecord
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.copying import copy_journal, unpack_journal
 from app.journal.migrations import NEWEST
+from app.journal.recording import Statement
 from app.journal.replica import Replica, open_replica
 from app.journal.store import Store, open_store
 from app.journal.whole_copies import export, install, standing_of, take_over
@@ -224,6 +226,26 @@ def test_a_batch_that_is_none_is_noticed(pair: tuple[Store, Replica]) -> None:
     unknown = b"\x92\xa1/\x91\x93\xa6SELECT\x91\x90\x01"
     with pytest.raises(OutOfStep, match="cannot be applied"):
         replica.apply(SealedBatch(replica.position.number + 1, replica.position.chain, unknown))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ATTACH DATABASE '{folder}/other.db' AS other",
+        "CREATE TABLE other (x)",
+        "DROP TABLE drafts",
+        "ALTER TABLE drafts RENAME TO other",
+        "PRAGMA writable_schema = 1",
+        "CREATE TEMP TRIGGER t AFTER INSERT ON drafts BEGIN DELETE FROM drafts; END",
+    ],
+)
+def test_a_batch_can_change_rows_alone(pair: tuple[Store, Replica], tmp_path: Path, statement: str) -> None:
+    _, replica = pair
+    text = statement.format(folder=tmp_path)
+    forged = msgspec.msgpack.encode((str(tmp_path), (Statement(text, ((),), -1),)))
+    with pytest.raises(OutOfStep, match="cannot be applied: not authorized"):
+        replica.apply(SealedBatch(replica.position.number + 1, replica.position.chain, forged))
+    assert not (tmp_path / "other.db").exists()
 
 
 def test_the_paths_of_a_copy_are_in_its_own_data_folder(pair: tuple[Store, Replica], tmp_path: Path) -> None:

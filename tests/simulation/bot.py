@@ -309,8 +309,9 @@ class Bot:
 
     @asynccontextmanager
     async def _servers(
-        self, config: Config, client_id: str | None
+        self, config: Config, client_id: str | None, workers: None
     ) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
+        assert workers is None, "these worlds have no engine"
         pool = ClientPool(self._open_server)
         try:
             for server in config.servers:

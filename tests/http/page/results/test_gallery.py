@@ -87,7 +87,7 @@ async def test_an_open_page_gets_what_is_new_and_matches_and_nothing_that_its_pe
         shown.site.sources.page = replace(shown.site.sources.page, live_queue=cast("LiveQueue", Open(10)))
         page = await ada.get("/?text=fox&workflow=txt2img")
         assert f'data-events="{BASE}/queue/events?only=results"' in page.text
-        assert 'data-since="1799999995" data-spread="70"' in page.text
+        assert 'data-since="1799999990" data-spread="70"' in page.text
         assert f'src="{shown.site.context.static.address("new.js")}"' in page.text
         await shown.show(
             shown.job("new", "a red fox"),
