@@ -42,6 +42,7 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         """Declare that the last item was put: the reader gets the pending items, and then the stream ends."""
         self._ended = True
         self._change.set()
+        self._milestone.set()
 
     async def ended(self) -> None:
         """Wait until `end` was called, not until everything was read; for the one reader, between two items."""
@@ -50,8 +51,18 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
             await self._change.wait()
 
     async def milestone(self) -> None:
-        """Wait until a milestone was put since the last `drain`; volatile items wake nobody. For the one reader."""
+        """Wait until a milestone was put since the last `drain`, or `end` was called; volatile items wake nobody.
+
+        For the one reader.
+        """
         await self._milestone.wait()
+
+    async def filled(self) -> bool:
+        """Wait until there is an item, and leave it there; False if no more come. For the one reader."""
+        while not self._pending and not self._ended:
+            self._change = anyio.Event()
+            await self._change.wait()
+        return bool(self._pending)
 
     async def receive(self) -> T:
         """Take the oldest item. Raises `EndOfStream` after the last, `ClosedResourceError` when closed."""
@@ -68,9 +79,9 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         return self._pending.pop(next(iter(self._pending)))
 
     @property
-    def empty(self) -> bool:
-        """Whether no item waits for the reader."""
-        return not self._pending
+    def size(self) -> int:
+        """How many items wait for the reader."""
+        return len(self._pending)
 
     def drain(self) -> list[T]:
         """Remove and return all pending items, without waiting."""
