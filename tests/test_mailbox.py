@@ -78,6 +78,25 @@ async def test_the_end_wakes_a_reader_without_hurry() -> None:
         assert box.drain() == ["a1"]
 
 
+async def test_who_waits_for_the_end_is_not_let_go_by_an_item() -> None:
+    over = False
+    async with Mailbox(_slot) as box, anyio.create_task_group() as tasks:
+
+        async def wait() -> None:
+            nonlocal over
+            await box.ended()
+            over = True
+
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        for item in ("a1", "A"):
+            box.put(item)
+            await anyio.wait_all_tasks_blocked()
+        assert not over
+        box.end()
+    assert over
+
+
 async def test_an_item_can_be_awaited_and_left_there() -> None:
     found: list[bool] = []
     async with Mailbox(_slot) as box, anyio.create_task_group() as tasks:

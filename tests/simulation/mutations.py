@@ -922,7 +922,7 @@ MUTATIONS = (
         pair=True,
         seconds=60.0,
     ),
-    Mutation(a_server_gets_jobs_before_anybody_has_asked_it, "can run it", ("kill", "remove_all"), first=11),
+    Mutation(a_server_gets_jobs_before_anybody_has_asked_it, "can run it", ("kill", "remove_all"), first=17),
     Mutation(the_jobs_of_a_removed_server_go_to_any_other, "can run it", ("remove_server",), seconds=20.0),
     Mutation(every_picture_of_a_batch_has_the_same_seed, "makes another picture", ("expire_tokens",), count=3),
     Mutation(
