@@ -141,15 +141,15 @@ async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAcce
 
 @asynccontextmanager
 async def open_page_parts(
-    services: Services, job_history: JobHistory, frontend: PageFrontend
+    services: Services, job_history: JobHistory, frontend: PageFrontend, others: OtherDisks | None = None
 ) -> AsyncGenerator[PageParts]:
-    """Run what the page shows within the block."""
+    """Run what the page shows within the block. `others` are the disks that may have files which this one lacks."""
     # Only here, as above.
     from app.http.page.parts import PageParts
     from app.service.queue.live_queue import LiveQueue
     from app.service.results.gallery import Gallery
 
-    gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler)
+    gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler, others=others)
     live_queue = LiveQueue(
         services.overview,
         services.registry,

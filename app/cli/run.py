@@ -75,7 +75,7 @@ async def run_bot(
             # Now that everything has started. With many pages, results would wait for garbage collections.
             collect_rarely()
             if (frontend := bot.page_frontend) is not None:
-                async with open_page_parts(services, journal, frontend) as sources.page:
+                async with open_page_parts(services, journal, frontend, others) as sources.page:
                     try:
                         await anyio.sleep_forever()
                     finally:

@@ -282,6 +282,14 @@ class Store(Reader):
             gallery_tables.add(self._database, backlog.entries)
             self._database.execute("UPDATE gallery_filled SET number = ?", (backlog.position,))
 
+    def try_thumbnails_again(self, job: JobId) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE gallery SET width = NULL WHERE number = (SELECT number FROM jobs WHERE id = ?) AND width > 0",
+                (job,),
+            )
+
     def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """See `app.core.gallery.GalleryRecords`."""
         with self._transaction():

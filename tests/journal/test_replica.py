@@ -73,6 +73,7 @@ OPERATIONS: dict[str, Callable[[Store, str, str, int], object]] = {
         (backlog := store.gallery_backlog(n + 1, lambda _: True)) and store.add_to_gallery(backlog)
     ),
     "keep_dimensions": lambda store, name, owner, n: store.keep_dimensions(JobId(name), n, n),
+    "try_thumbnails_again": lambda store, name, owner, n: store.try_thumbnails_again(JobId(name)),
     "add_request": lambda store, name, owner, n: store.add_request("cancel", name),
     "done": lambda store, name, owner, n: store.done(OperatorRequest(n, "cancel", JobId(name))),
     "client_id": lambda store, name, owner, n: store.client_id(),
@@ -165,7 +166,7 @@ def test_every_method_that_writes_is_tried() -> None:
     reading = {name for name in dir(Store) if not name.startswith("_")} - {
         *("write", "remove_jobs", "forget_jobs", "forget_person", "give_back", "hide_from_gallery", "add_to_gallery"),
         *("keep_dimensions", "add_request", "done", "client_id", "drain", "record_power", "prefer", "keep_draft"),
-        *("drop_draft", "say_once", "decide", "check"),
+        *("drop_draft", "say_once", "decide", "check", "try_thumbnails_again"),
     }
     assert reading == {
         *("served", "unfinished", "unfinished_entries", "find", "jobs_of", "page_of", "made_from", "newest"),
