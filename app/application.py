@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -48,7 +48,7 @@ from app.events import PromptId, ServerName
 from app.http.sources import Sources
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
-from app.ports import Comfy, OtherDisks, RunSync
+from app.ports import Comfy, ConnectionLost, OtherDisks, RunSync
 from app.retention.actor import RetentionActor
 from app.service.page_access import PageAccess
 from app.service.page_frontend import PageFrontend
@@ -226,10 +226,11 @@ async def open_clients(
 
 
 @asynccontextmanager
-async def open_workers(config: Config, client_id: str) -> AsyncGenerator[Workers | None]:
+async def open_workers(config: Config, client_id: str, *, once: bool = False) -> AsyncGenerator[Workers | None]:
     """Find workers through the engine within the block; None without an engine.
 
-    Raises `OSError` for a CA file that cannot be read.
+    With `once`, an engine that cannot be used is neither waited for nor logged: see `Workers.engine`. Raises `OSError`
+    for a CA file that cannot be read.
     """
     if config.engine is None:
         yield None
@@ -247,10 +248,15 @@ async def open_workers(config: Config, client_id: str) -> AsyncGenerator[Workers
         run_sync=to_thread.run_sync,
         largest_result=config.largest_result * 2**20,
     )
-    async with open_engine(config.engine) as engine, anyio.create_task_group() as tasks:
+    async with open_engine(config.engine, quiet=once) as engine, anyio.create_task_group() as tasks:
         workers = Workers(engine, settings)
         tasks.start_soon(workers.follow, name="what workers send")
-        await workers.first_look()
+        if once:
+            with suppress(ConnectionLost):
+                await engine.reach()
+                await workers.look()
+        else:
+            await workers.first_look()
         try:
             yield workers
         finally:

@@ -23,8 +23,8 @@ from app import __version__
 from app.cli.arguments.commands import RunFront
 from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
+from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.cli.run import run_bot
-from app.cli.work import WITHOUT_LIBRARY
 from app.config.settings import Config
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain

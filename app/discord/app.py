@@ -11,6 +11,7 @@ import anyio
 import structlog
 from anyio import to_thread
 from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app import __version__
 from app.actors.alert_delivery import AlertDelivery
@@ -100,6 +101,12 @@ PASSING = "passing"
 
 SPEEDS = 300.0
 """Seconds between two readings of the measured runs."""
+
+ANSWERING = 0.5
+"""Seconds at the end for what is under way, out of the 1.5 that frontends have to shut down."""
+
+ANSWERED = 0.01
+"""Seconds between two looks whether it is over."""
 
 FIRST_CALL = 1.0
 """Seconds for the first poll of the servers, before the commands are made; slower servers are polled again later."""
@@ -444,7 +451,13 @@ class DiscordApp:
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
             self.page_frontend = None
-            await live_messages.say_goodbye()
+            with anyio.move_on_after(ANSWERING):
+                # Whoever was acknowledged gets an answer.
+                while not _is_idle(handlers, inbox, dispatcher):  # noqa: ASYNC110  the handlers have another loop
+                    await anyio.sleep(ANSWERED)
+            async with anyio.create_task_group() as goodbyes:
+                goodbyes.start_soon(dispatcher.refuse_rest, name="refusals")
+                goodbyes.start_soon(live_messages.say_goodbye, name="farewells")
             tasks.cancel_scope.cancel()
 
     def _alert_deliveries(self, sender: RestSender) -> Iterator[AlertDelivery]:
@@ -454,6 +467,13 @@ class DiscordApp:
             yield AlertDelivery(self._alerts, "owner", OwnerAlerts(sender, sender.owner))
         if targets.channel:
             yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
+
+
+def _is_idle(
+    handlers: InteractionHandlers, inbox: MemoryObjectReceiveStream[UserRequest], dispatcher: RequestDispatcher
+) -> bool:
+    """Whether nobody who was acknowledged waits for what becomes of it."""
+    return handlers.is_idle and not inbox.statistics().current_buffer_used and dispatcher.is_idle
 
 
 def _budget(config: Config) -> Budget:
