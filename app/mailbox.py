@@ -24,12 +24,12 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
         self._pending: dict[Hashable, T] = {}
         self._change = anyio.Event()
         self._milestone = anyio.Event()
-        self._ended = False
+        self._end = anyio.Event()
         self._closed = False
 
     def put(self, item: T) -> bool:
         """Add an item; return False if nobody will read it any more. After `end` no item is accepted."""
-        if self._closed or self._ended:
+        if self._closed or self._end.is_set():
             return False
         slot = self._slot(item)
         self._pending[object() if slot is None else slot] = item
@@ -40,37 +40,46 @@ class Mailbox(ObjectReceiveStream[T], Generic[T]):
 
     def end(self) -> None:
         """Declare that the last item was put: the reader gets the pending items, and then the stream ends."""
-        self._ended = True
+        self._end.set()
         self._change.set()
+        self._milestone.set()
 
     async def ended(self) -> None:
-        """Wait until `end` was called, not until everything was read; for the one reader, between two items."""
-        while not self._ended:
-            self._change = anyio.Event()
-            await self._change.wait()
+        """Wait until `end` was called, not until everything was read; no item wakes whoever waits."""
+        await self._end.wait()
 
     async def milestone(self) -> None:
-        """Wait until a milestone was put since the last `drain`; volatile items wake nobody. For the one reader."""
+        """Wait until a milestone was put since the last `drain`, or `end` was called; volatile items wake nobody.
+
+        For the one reader.
+        """
         await self._milestone.wait()
+
+    async def filled(self) -> bool:
+        """Wait until there is an item, and leave it there; False if no more come. For the one reader."""
+        while not self._pending and not self._end.is_set():
+            self._change = anyio.Event()
+            await self._change.wait()
+        return bool(self._pending)
 
     async def receive(self) -> T:
         """Take the oldest item. Raises `EndOfStream` after the last, `ClosedResourceError` when closed."""
-        if self._pending or self._closed or self._ended:
+        if self._pending or self._closed or self._end.is_set():
             # The wait below is a checkpoint itself, and a second one would cost as much as everything else here.
             await anyio.lowlevel.checkpoint()
         while not self._pending:
             if self._closed:
                 raise anyio.ClosedResourceError
-            if self._ended:
+            if self._end.is_set():
                 raise anyio.EndOfStream
             self._change = anyio.Event()
             await self._change.wait()
         return self._pending.pop(next(iter(self._pending)))
 
     @property
-    def empty(self) -> bool:
-        """Whether no item waits for the reader."""
-        return not self._pending
+    def size(self) -> int:
+        """How many items wait for the reader."""
+        return len(self._pending)
 
     def drain(self) -> list[T]:
         """Remove and return all pending items, without waiting."""

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from app.actors.connection import GATHERING
 from app.actors.interaction import InteractionActor
 from app.actors.registry import new_prompt_id
 from app.application import ServerClients, open_services
@@ -257,7 +258,8 @@ async def test_other_peoples_prompts_count_and_are_left_alone(tmp_path: Path) ->
         for _ in range(3):
             body = {"prompt": running.request().graph, "client_id": "somebody"}
             assert running.simulator.submit(body)[0] == 200  # pyright: ignore[reportArgumentType]
-        await anyio.sleep(0.01)
+        # The length of the queue waits for other news, as progress does.
+        await anyio.sleep(2 * GATHERING)
         watcher = await running.make()
         assert watcher.positions()[0] == 3
         # Its last step is told only where it was not working already in the same breath.

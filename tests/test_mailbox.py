@@ -70,6 +70,55 @@ async def test_a_reader_without_hurry_is_woken_by_milestones_alone() -> None:
         assert woken[1:] == [["C"]]
 
 
+async def test_the_end_wakes_a_reader_without_hurry() -> None:
+    async with Mailbox(_slot) as box:
+        box.put("a1")
+        box.end()
+        await box.milestone()
+        assert box.drain() == ["a1"]
+
+
+async def test_who_waits_for_the_end_is_not_let_go_by_an_item() -> None:
+    over = False
+    async with Mailbox(_slot) as box, anyio.create_task_group() as tasks:
+
+        async def wait() -> None:
+            nonlocal over
+            await box.ended()
+            over = True
+
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        for item in ("a1", "A"):
+            box.put(item)
+            await anyio.wait_all_tasks_blocked()
+        assert not over
+        box.end()
+    assert over
+
+
+async def test_an_item_can_be_awaited_and_left_there() -> None:
+    found: list[bool] = []
+    async with Mailbox(_slot) as box, anyio.create_task_group() as tasks:
+
+        async def reader() -> None:
+            found.append(await box.filled())
+            found.append(await box.filled())
+            assert box.drain() == ["a2"]
+            found.append(await box.filled())
+
+        tasks.start_soon(reader)
+        await anyio.wait_all_tasks_blocked()
+        assert found == []
+        for item in ("a1", "a2"):
+            box.put(item)
+        assert box.size == 1
+        await anyio.wait_all_tasks_blocked()
+        assert found == [True, True]
+        box.end()
+    assert found == [True, True, False]
+
+
 async def test_nothing_is_taken_after_the_last_word() -> None:
     async with Mailbox(_slot) as box:
         assert box.put("A")

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import anyio
-import anyio.lowlevel
 import structlog
 from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectSendStream
@@ -33,10 +32,12 @@ logger = structlog.stdlib.get_logger(__name__)
 
 ConnectionEvent = FrameReceived | Connected | Disconnected
 
-GATHERING = 6
-"""Turns of the event loop to wait after a frame of progress, so that the registry handles a burst of them in one turn.
+GATHERING = 0.05
+"""Seconds that progress and the length of the queue wait for more, so that the registry handles it all in one turn.
 
-On trio this raises the throughput by half (bench/flow.py).
+Nobody is shown it more often. What must not wait takes it along.
+
+A job of twenty quick steps takes 18 turns of the registry instead of 40, and 0.86 × the CPU (`bench.commands`).
 """
 
 STEADY = 5.0
@@ -125,7 +126,7 @@ class ConnectionActor:
         self._requests = Mailbox[None](lambda _: "reconnect")
         self._expectations = Mailbox[Expected](lambda _: "expected")
         self._forwarding = False
-        """Whether `_forward` has taken events that it has not passed on yet."""
+        """Whether `_forward` waits until the receiver takes events."""
         self.handle = Connection(self._requests, self._expectations, ["on"])
 
     async def run(
@@ -208,12 +209,12 @@ class ConnectionActor:
             raise loss
 
     async def _forward(self, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]) -> None:
-        async for first in box:
+        """Send what `_pass_on` left in the box: progress, and everything while the receiver has no room."""
+        while await box.filled():
+            with anyio.move_on_after(GATHERING):
+                await box.milestone()
             self._forwarding = True
-            if conflation_key(first) is not None:
-                for _ in range(GATHERING):
-                    await anyio.lowlevel.checkpoint()
-            for event in (first, *box.drain()):
+            for event in box.drain():
                 message = FrameReceived(server=self._server, event=event)
                 try:
                     # Four times as fast as `send`, which takes a turn of the event loop for each event.
@@ -225,13 +226,14 @@ class ConnectionActor:
     def _pass_on(
         self, event: ServerEvent, box: Mailbox[ServerEvent], events: MemoryObjectSendStream[ConnectionEvent]
     ) -> bool:
-        """Send a milestone at once, without a turn of the event loop, unless earlier events or the receiver wait."""
-        if conflation_key(event) is not None or self._forwarding or not box.empty:
+        """Send a milestone and the progress before it at once, without a turn of the event loop, if there is room."""
+        if conflation_key(event) is not None or self._forwarding:
             return False
-        try:
-            events.send_nowait(FrameReceived(server=self._server, event=event))
-        except anyio.WouldBlock:
+        buffer = events.statistics()
+        if buffer.max_buffer_size - buffer.current_buffer_used <= box.size:
             return False
+        for each in (*box.drain(), event):
+            events.send_nowait(FrameReceived(server=self._server, event=each))
         return True
 
     async def _await_reconnect(self, reading: anyio.CancelScope) -> None:

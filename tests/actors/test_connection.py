@@ -11,7 +11,7 @@ import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
 from structlog.testing import capture_logs
 
-from app.actors.connection import OFF_PAUSE, Connection, ConnectionActor, ConnectionEvent
+from app.actors.connection import GATHERING, OFF_PAUSE, Connection, ConnectionActor, ConnectionEvent
 from app.events import (
     Connected,
     Disconnected,
@@ -382,6 +382,47 @@ async def test_the_end_of_a_prompt_does_not_overtake_what_was_said_before_it() -
         for turns in range(12):
             assert await events.receive() == FrameReceived(HERE, step(turns))
             assert await events.receive() == FrameReceived(HERE, ExecutionEnded(prompt=PromptId(str(turns))))
+
+
+async def test_the_end_of_a_prompt_takes_progress_that_waits_along_without_a_turn_of_the_event_loop() -> None:
+    heard, found = anyio.Event(), list[int]()
+
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
+        await heard.wait()
+        yield step(1)
+        await anyio.wait_all_tasks_blocked()
+        found.append(events.statistics().current_buffer_used)
+        yield ExecutionEnded(prompt=PROMPT)
+        found.append(events.statistics().current_buffer_used)
+        await anyio.sleep_forever()
+
+    connect, _ = dialling(talk)
+    async with acting(connect) as (events, _):
+        assert await events.receive() == Connected(HERE)
+        heard.set()
+        await anyio.wait_all_tasks_blocked()
+        assert await events.receive() == FrameReceived(HERE, step(1))
+        assert await events.receive() == FrameReceived(HERE, ExecutionEnded(prompt=PROMPT))
+    assert found == [0, 2]
+
+
+async def test_progress_is_handed_on_a_few_times_a_second_however_often_it_is_reported() -> None:
+    async def talk(call: int) -> AsyncIterator[ServerEvent]:
+        for number in range(1000):
+            yield step(number)
+            await anyio.sleep(0.001)
+        yield ExecutionEnded(prompt=PROMPT)
+        await anyio.sleep_forever()
+
+    connect, _ = dialling(talk)
+    async with acting(connect) as (events, _):
+        assert await events.receive() == Connected(HERE)
+        began, heard = anyio.current_time(), list[ConnectionEvent]()
+        while not heard or heard[-1] != FrameReceived(HERE, ExecutionEnded(prompt=PROMPT)):
+            heard.append(await events.receive())
+        assert anyio.current_time() - began == pytest.approx(1.0, abs=0.001), "the end waited"  # pyright: ignore[reportUnknownMemberType]
+    assert heard[-2] == FrameReceived(HERE, step(999)), "the end overtook progress"
+    assert 10 <= len(heard) <= 1.0 / GATHERING + 2
 
 
 async def test_pngs_are_results_and_each_of_them_arrives() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.events import Event
 from wsproto.utilities import LocalProtocolError
 
 from app.comfy.errors import network_reason
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
-from app.comfy.websocket.trio_protocol import ClientProtocol
+from app.comfy.websocket.trio_protocol import GatheringProtocol
 from app.ports import ConnectionLost, WebSocket
 from app.reasons.servers import HungUp, LibraryError, NoAnswer, NoPong
 
@@ -70,8 +73,34 @@ class _Connection(WebSocketConnection):
     """trio-websocket's connection, but with a reader that we run ourselves.
 
     `wrap_client_stream` leaves the reader's errors to a nursery that belongs to the caller, where they cancel
-    everything.
+    everything. And it passes on all messages that arrived together at once, as one list.
     """
+
+    def __init__(self, stream: ReadTimedStream, where: Address) -> None:
+        self._protocol = GatheringProtocol(LARGEST_FRAME)
+        super().__init__(
+            stream,
+            self._protocol,
+            host=where.authority,
+            path=where.resource,
+            client_extra_headers=[(name.encode(), value.encode()) for name, value in where.headers.items()],
+            max_message_size=LARGEST_FRAME,
+            receive_buffer_size=READ_SIZE,
+        )
+
+    async def _handle_message_event(self, event: Event) -> None:
+        messages, channel = self._protocol.take(), cast("trio.MemorySendChannel[list[str | bytes]]", self._send_channel)
+        # Nobody reads any more once the channel is closed.
+        with suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+            try:
+                # Unlike `send`, without a turn of the event loop.
+                channel.send_nowait(messages)
+            except trio.WouldBlock:
+                await channel.send(messages)
+
+    async def get_messages(self) -> list[str | bytes]:
+        """The next messages, at least one. Raises `ConnectionClosed`."""
+        return cast("list[str | bytes]", await self.get_message())
 
     async def read(self) -> None:
         """Send the handshake, and read until the connection ends."""
@@ -86,6 +115,8 @@ class _Socket:
     def __init__(self, connection: _Connection, stream: ReadTimedStream) -> None:
         self._connection = connection
         self._stream = stream
+        self._messages = deque[str | bytes]()
+        """Those that arrived and are not received yet."""
         self._loss: ConnectionLost | None = None
         self._ended = trio.Event()
         self._opening = trio.CancelScope()
@@ -98,10 +129,12 @@ class _Socket:
             raise await self._lost(closed) from closed
 
     async def receive(self) -> str | bytes:
-        try:
-            return await self._connection.get_message()
-        except ConnectionClosed as closed:
-            raise await self._lost(closed) from closed
+        if not self._messages:
+            try:
+                self._messages += await self._connection.get_messages()
+            except ConnectionClosed as closed:
+                raise await self._lost(closed) from closed
+        return self._messages.popleft()
 
     async def read(self) -> None:
         """Read until the connection ends; `send` and `receive` raise its reason from then on."""
@@ -166,7 +199,7 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
     stream = ReadTimedStream(await _open_stream(where, timing))
     try:
         async with trio.open_nursery() as nursery:
-            socket = _Socket(_connection(where, stream), stream)
+            socket = _Socket(_Connection(stream, where), stream)
             nursery.start_soon(socket.read, name=f"reader {where.authority}")
             with trio.move_on_after(timing.connect) as waiting:
                 await socket.wait_open()
@@ -184,18 +217,6 @@ async def open_on_trio(where: Address, timing: Timing) -> AsyncGenerator[WebSock
         raise error from error.__cause__
     finally:
         await trio.aclose_forcefully(stream)
-
-
-def _connection(where: Address, stream: ReadTimedStream) -> _Connection:
-    return _Connection(
-        stream,
-        ClientProtocol(LARGEST_FRAME),
-        host=where.authority,
-        path=where.resource,
-        client_extra_headers=[(name.encode(), value.encode()) for name, value in where.headers.items()],
-        max_message_size=LARGEST_FRAME,
-        receive_buffer_size=READ_SIZE,
-    )
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -18,6 +18,12 @@ from app.comfy.errors import shortened
 from app.ports import ConnectionLost
 from app.reasons.servers import FrameInvalid, FrameTooLarge, HandshakeInvalid, HandshakeRefused
 
+TOGETHER = 32
+"""Messages that are handled without a turn of the event loop, at most: half a millisecond."""
+
+ARRIVED = BytesMessage(b"")
+"""Tells trio-websocket that there are messages in `GatheringProtocol`."""
+
 
 class ClientProtocol(WSConnection):
     """A client connection that accepts messages of at most `largest` bytes, in any number of parts."""
@@ -68,3 +74,36 @@ class ClientProtocol(WSConnection):
         if part.message_finished:
             whole, self._parts = self._parts, bytearray()
             yield TextMessage(whole.decode()) if isinstance(part, TextMessage) else BytesMessage(bytes(whole))
+
+
+class GatheringProtocol(ClientProtocol):
+    """Gathers messages that arrived together: trio-websocket takes two turns of the event loop to pass on one event."""
+
+    def __init__(self, largest: int) -> None:
+        super().__init__(largest)
+        self._messages: list[str | bytes] = []
+
+    def take(self) -> list[str | bytes]:
+        """The messages that `ARRIVED` stands for."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def events(self) -> Generator[Event, None, None]:
+        """Yield the server's events, in order, with `ARRIVED` in the place of messages; see `ClientProtocol.events`."""
+        try:
+            for event in super().events():
+                if isinstance(event, (TextMessage, BytesMessage)):
+                    self._messages.append(event.data if isinstance(event.data, str) else bytes(event.data))
+                    if len(self._messages) >= TOGETHER:
+                        yield ARRIVED
+                    continue
+                if self._messages:
+                    yield ARRIVED
+                yield event
+        except ConnectionLost:
+            # What arrived before the fault still counts.
+            if self._messages:
+                yield ARRIVED
+            raise
+        if self._messages:
+            yield ARRIVED
