@@ -82,6 +82,10 @@ logger = structlog.stdlib.get_logger(__name__)
 INBOX = 256
 """Messages that may wait before their senders do: a few milliseconds of frames from the busiest server."""
 
+BROUGHT_WITHIN = 3.0
+"""Seconds at the start within which results are copied that nobody has seen and only another disk has. The others are
+fetched again."""
+
 
 def new_prompt_id() -> PromptId:
     """A new prompt id, in the only form that every ComfyUI accepts."""
@@ -120,6 +124,7 @@ class PromptRegistry:
     ) -> None:
         self._journal = journal
         self._run_sync = run_sync
+        self._others = others
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
         configured = {name: settings.get(name, ServerSettings()) for name in comfies}
@@ -172,6 +177,8 @@ class PromptRegistry:
             # Before any of their jobs, which may end at once.
             self._job_table.batches.add(job.request for job in unfinished)
             results = [path for job in unfinished if not job.notified for path in job.paths]
+            if self._others is not None:
+                await self._others.bring(results, BROUGHT_WITHIN)
             self._job_table.forget_absent(unfinished, await self._run_sync(_absent, results))
             for job in unfinished:
                 self._adopt(job)

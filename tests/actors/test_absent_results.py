@@ -14,9 +14,11 @@ from app.core.jobs.job import JobRequest
 from app.core.journal_port import Journal
 from app.events import Arrived, Finished, ServerName, TerminalUpdate
 from app.journal.memory import MemoryJournal
+from app.ports import OtherDisks
 from app.simulator.engine.simulator import Simulator
 from tests.actors.test_batches import made_by, pictures, request_for, running, simulators
 from tests.conftest import virtual
+from tests.elsewhere import Elsewhere
 from tests.world import Watcher, on_disk
 
 
@@ -42,9 +44,11 @@ async def ended_unseen(
                 break
 
 
-async def seen(servers: dict[ServerName, Simulator], journal: Journal, request: JobRequest) -> TerminalUpdate:
+async def seen(
+    servers: dict[ServerName, Simulator], journal: Journal, request: JobRequest, others: OtherDisks | None = None
+) -> TerminalUpdate:
     """What is shown by the next life."""
-    async with running(servers, journal) as registry:
+    async with running(servers, journal, others) as registry:
         watcher = Watcher()
         await InteractionActor(request.job, registry, watcher).run()
         with anyio.fail_after(60):
@@ -52,6 +56,11 @@ async def seen(servers: dict[ServerName, Simulator], journal: Journal, request: 
                 await anyio.lowlevel.checkpoint()
     assert isinstance(watcher.last, TerminalUpdate)
     return watcher.last
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What is in each file, by its path."""
+    return {str(path): path.read_bytes() for path in folder.iterdir()}
 
 
 def lose(folder: Path) -> None:
@@ -74,6 +83,18 @@ async def test_results_that_are_not_here_are_fetched_again_before_they_are_shown
         assert isinstance(last, Finished)
         assert (on_disk(last), len(pictures(last)), last.notes) == (True, size, ())
         assert sum(made_by(servers)) == size, "nothing was made twice"
+
+
+async def test_a_result_that_another_disk_has_is_neither_made_nor_fetched_again(tmp_path: Path) -> None:
+    async with simulators(tmp_path) as servers:
+        journal, request = MemoryJournal(), streaming(tmp_path / "results")
+        await ended_unseen(servers, journal, request)
+        others = Elsewhere(contents(tmp_path / "results"))
+        lose(tmp_path / "results")
+        last = await seen(servers, journal, request, others)
+        assert isinstance(last, Finished)
+        assert contents(tmp_path / "results") == others.has
+        assert sum(made_by(servers)) == 1
 
 
 async def test_only_the_missing_picture_of_several_is_fetched_again(tmp_path: Path) -> None:

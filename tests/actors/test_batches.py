@@ -28,6 +28,7 @@ from app.core.journal_port import Journal
 from app.events import AnyUpdate, Arrived, Cancelled, Failed, Finished, JobId, Lost, NodeId, Progressed, ServerName
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
+from app.ports import OtherDisks
 from app.reasons.jobs import BatchIncomplete
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
@@ -70,7 +71,9 @@ async def simulators(folder: Path) -> AsyncGenerator[dict[ServerName, Simulator]
 
 
 @asynccontextmanager
-async def running(servers: dict[ServerName, Simulator], journal: Journal) -> AsyncGenerator[Registry]:
+async def running(
+    servers: dict[ServerName, Simulator], journal: Journal, others: OtherDisks | None = None
+) -> AsyncGenerator[Registry]:
     """One life of the program."""
     async with AsyncExitStack() as stack:
         clients: dict[ServerName, ServerClients] = {}
@@ -80,7 +83,9 @@ async def running(servers: dict[ServerName, Simulator], journal: Journal) -> Asy
             ways = open_comfy_client(Server(url=f"http://{name}"), client_id, run_sync=inline, transport=transport)
             comfy = await stack.enter_async_context(ways)
             clients[name] = ServerClients(comfy, partial(connect, partial(simulator.connect, client_id)))
-        services = await stack.enter_async_context(open_services(clients, journal, depth=2, run_sync=inline))
+        services = await stack.enter_async_context(
+            open_services(clients, journal, depth=2, run_sync=inline, others=others)
+        )
         yield services.registry
 
 

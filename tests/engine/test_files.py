@@ -249,7 +249,6 @@ async def test_a_front_that_ends_in_the_middle_leaves_nothing_that_counts_and_an
         other.write("results/r.png", content)
         tasks.start_soon(other.files.run)
         await standby.files.bring([str(standby.path("results/r.png"))], PATIENCE)
-        await standby.files.bring([str(standby.path("results/r.png"))], PATIENCE)
         assert standby.path("results/r.png").read_bytes() == content
         assert standby.kept() == ["r.png"]
         tasks.cancel_scope.cancel()

@@ -105,13 +105,14 @@ class Names(Protocol):
 
 
 class _Wanted(Struct, eq=False):
-    """A file to be received: why, its place in line, and whether it is on its way."""
+    """A file to be received: why, its place in line, whether it is on its way, and whether it stopped on its way."""
 
     name: str
     need: Need
     number: int
     done: anyio.Event
     is_on_its_way: bool = False
+    was_broken_off: bool = False
 
 
 class FrontFiles:
@@ -266,8 +267,12 @@ class FrontFiles:
     async def _want(self, names: Sequence[str], need: Need, seconds: float) -> None:
         """Wait until these files are here, or cannot be had; for some time at most."""
         with anyio.move_on_after(seconds):
-            for wanted in self._add_wanted(names, need):
-                await wanted.done.wait()
+            while names:
+                wanted = self._add_wanted(names, need)
+                for each in wanted:
+                    await each.done.wait()
+                if names := [each.name for each in wanted if each.was_broken_off]:
+                    await anyio.sleep(SOON)
 
     def _add_wanted(self, names: Sequence[str], need: Need) -> list[_Wanted]:
         for name in names:
@@ -297,6 +302,7 @@ class FrontFiles:
         try:
             await self._receive(wanted)
         except (ConnectionLost, TransferFailed) as error:
+            wanted.was_broken_off = isinstance(error, TransferFailed)
             logger.warning("a file of another front did not arrive", name=wanted.name, reason=str(error))
         except OSError as error:
             logger.warning("a file of another front cannot be kept", name=wanted.name, reason=error.strerror)
