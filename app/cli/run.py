@@ -67,7 +67,15 @@ async def run_bot(
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
-        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended, others)
+        bot = DiscordApp(
+            config,
+            journal,
+            alerts,
+            page,
+            is_suspended=lambda: journal.is_suspended,
+            is_active=partial(_is_active, publisher),
+            others=others,
+        )
         sources.journal, sources.discord = journal, bot
 
         async def serve_page(services: Services) -> None:
@@ -125,3 +133,15 @@ async def run_bot(
                 # To stop them takes minutes, and whoever ends the bot waits only for seconds.
                 logger.warning("servers stay on, and nobody stops them until the bot runs again", servers=left)
         return code
+
+
+def _is_active(publisher: Publisher | None) -> bool:
+    """Whether no other front can be at work now."""
+    from app.core.journal_port import JournalUnavailable
+
+    try:
+        if publisher is not None:
+            publisher.check()
+    except JournalUnavailable:
+        return False
+    return True

@@ -36,6 +36,7 @@ from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.rest.client import RestSender
 from app.discord.message_ref import is_private, is_spoiler, message_link
+from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
@@ -122,15 +123,18 @@ class DiscordApp:
         alerts: Alerts | None = None,
         page: PageAccess | None = None,
         is_suspended: Callable[[], bool] = lambda: False,
+        is_active: Callable[[], bool] = lambda: True,
         others: OtherDisks | None = None,
     ) -> None:
         """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
 
-        `others` are the disks that may have files which this one lacks.
+        `is_active` says whether no other front can be at work now, so that jobs may be shown. `others` are the disks
+        that may have files which this one lacks.
         """
         self._others = others
         self._config = config
         self._is_suspended = is_suspended
+        self._is_active = is_active
         self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
@@ -247,6 +251,7 @@ class DiscordApp:
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
             sender = RestSender(into_asyncio)
+            shown_by = ActiveSender(sender, self._is_active)
             for delivery in self._alert_deliveries(sender):
                 tasks.start_soon(delivery.run, name="alerts to Discord")
             prepare_files = UploadPreparer(
@@ -263,11 +268,11 @@ class DiscordApp:
                 tasks,
                 registry,
                 catalog,
-                sender,
+                shown_by,
                 prepare_files,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
-                hints=Hints(job_history, sender, lambda guild: offer_pages.clickable(guild)),
+                hints=Hints(job_history, shown_by, lambda guild: offer_pages.clickable(guild)),
                 notifications=notifications,
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
                 hide=job_history.hide_from_gallery,
