@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -48,7 +48,7 @@ from app.events import PromptId, ServerName
 from app.http.sources import Sources
 from app.journal.memory import MemoryJournal
 from app.node_cache import NodeCache
-from app.ports import Comfy, RunSync
+from app.ports import Comfy, ConnectionLost, OtherDisks, RunSync
 from app.retention.actor import RetentionActor
 from app.service.page_access import PageAccess
 from app.service.page_frontend import PageFrontend
@@ -136,15 +136,15 @@ async def open_http(config: Config, sources: Sources) -> AsyncGenerator[PageAcce
 
 @asynccontextmanager
 async def open_page_parts(
-    services: Services, job_history: JobHistory, frontend: PageFrontend
+    services: Services, job_history: JobHistory, frontend: PageFrontend, others: OtherDisks | None = None
 ) -> AsyncGenerator[PageParts]:
-    """Run what the page shows within the block."""
+    """Run what the page shows within the block. `others` are the disks that may have files which this one lacks."""
     # Only here, as above.
     from app.http.page.parts import PageParts
     from app.service.queue.live_queue import LiveQueue
     from app.service.results.gallery import Gallery
 
-    gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler)
+    gallery = Gallery(job_history, frontend.visibility, is_spoiler=frontend.is_spoiler, others=others)
     live_queue = LiveQueue(
         services.overview,
         services.registry,
@@ -226,10 +226,11 @@ async def open_clients(
 
 
 @asynccontextmanager
-async def open_workers(config: Config, client_id: str) -> AsyncGenerator[Workers | None]:
+async def open_workers(config: Config, client_id: str, *, once: bool = False) -> AsyncGenerator[Workers | None]:
     """Find workers through the engine within the block; None without an engine.
 
-    Raises `OSError` for a CA file that cannot be read.
+    With `once`, an engine that cannot be used is neither waited for nor logged: see `Workers.engine`. Raises `OSError`
+    for a CA file that cannot be read.
     """
     if config.engine is None:
         yield None
@@ -247,10 +248,15 @@ async def open_workers(config: Config, client_id: str) -> AsyncGenerator[Workers
         run_sync=to_thread.run_sync,
         largest_result=config.largest_result * 2**20,
     )
-    async with open_engine(config.engine) as engine, anyio.create_task_group() as tasks:
+    async with open_engine(config.engine, quiet=once) as engine, anyio.create_task_group() as tasks:
         workers = Workers(engine, settings)
         tasks.start_soon(workers.follow, name="what workers send")
-        await workers.first_look()
+        if once:
+            with suppress(ConnectionLost):
+                await engine.reach()
+                await workers.look()
+        else:
+            await workers.first_look()
         try:
             yield workers
         finally:
@@ -276,12 +282,14 @@ async def open_services(
     alerts: Alerts | None = None,
     run_command: RunCommand = run_command,
     asked: bool = False,
+    others: OtherDisks | None = None,
 ) -> AsyncGenerator[Services]:
     """Start the services; on leaving, they end after the frontend and before the clients.
 
     `settings` are those of servers that differ from the defaults. Unless `wait_for_disk`, results for which the disk
     has no room are given up instead of fetched later. With `asked`, the frontend asks the servers what they can run,
-    and offers that to the registry; until then, a job only goes to servers that it names. Everything that depends on
+    and offers that to the registry; until then, a job only goes to servers that it names. `others` are the disks that
+    may have files which this one lacks. Everything that depends on
     chance or time can be passed in: `run_sync`, `new_prompt_id`, `pauses`; and `run_command`, which starts and stops
     servers.
     """
@@ -300,6 +308,7 @@ async def open_services(
             alerts=alerts,
             asked=asked,
             run_command=run_command,
+            others=others,
         )
         registry = await services.start(registry_actor.run, name="registry")
         await services.start(servers.run, registry, name="servers")
@@ -332,12 +341,13 @@ async def run(
     reloaded: Callable[[Config], None] = ignore,
     reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     asked: bool = False,
+    others: OtherDisks | None = None,
 ) -> int:
     """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
     the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change, and all
-    of it happens in a block of `reloading`. `asked` is that of `open_services`.
+    of it happens in a block of `reloading`. `asked` and `others` are those of `open_services`.
 
     Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
     first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
@@ -364,6 +374,7 @@ async def run(
             wait_for_disk=wait_for_disk,
             alerts=alerts,
             asked=asked,
+            others=others,
         ) as services,
     ):
         with signals.listen(patience=2 if drain else 1) as receiver:

@@ -41,6 +41,18 @@ class RunSync(Protocol):
         ...
 
 
+class OtherDisks(Protocol):
+    """The disks of the other processes that may continue the work of this one. Neither method raises anything."""
+
+    async def bring(self, paths: Sequence[str], seconds: float) -> None:
+        """Copy what is missing here of these files, if another process has it; return after `seconds` at most."""
+        ...
+
+    async def spread(self, paths: Sequence[str]) -> None:
+        """Return once the others have these files, or after a few seconds."""
+        ...
+
+
 class ConnectionLost(Exception):
     """The other side cannot be reached: expected, and worth another attempt. Its text is for the log only."""
 

@@ -17,6 +17,7 @@ from bench.backup import backup
 from bench.commands import commands
 from bench.deaf import deaf
 from bench.discord import discord
+from bench.engine import engine
 from bench.fairness import fairness
 from bench.flow import flow
 from bench.forms import forms
@@ -57,6 +58,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "forms": forms,
     "attachments": attachments,
     "page_queue": page_queue,
+    "engine": lambda rounds: {backend: engine(backend, rounds) for backend in ("trio", "asyncio")},
     "slow_discord": slow_discord,
     "marking": marking,
     "slow_downloads": slow_downloads,

@@ -31,9 +31,9 @@ ADAPTERS = LEVELS[4]
 PARTS = {
     "cli": [
         {"output"},
-        {"arguments"},
+        {"arguments", "engine_loss"},
         {"data_folder", "front_status", "parser", "setup", "simulate", "work", "workflows"},
-        {"backups", "check", "generate", "journal", "run"},
+        {"backups", "check", "generate", "journal", "run", "workers"},
         {"demo", "front"},
         {"execute"},
         {"main"},
@@ -57,7 +57,10 @@ PARTS = {
         {"page_frontend", "results"},
     ],
     "engine": [
-        {"chunks", "client", "connection", "errors", "follower", "keys", "messages", "scripts"},
+        {
+            *("chunks", "client", "connection", "errors", "follower", "keys", "logins", "messages", "registrations"),
+            "scripts",
+        },
         {"remote_servers", "replication", "worker"},
     ],
     "http/page": [

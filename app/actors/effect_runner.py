@@ -48,7 +48,7 @@ from app.core.effects import (
 from app.core.jobs.job import JobRequest, Upload
 from app.events import ChosenModel, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
-from app.ports import Comfy, ConnectionLost, Graph, History, Json, Refused, RunSync
+from app.ports import Comfy, ConnectionLost, Graph, History, Json, OtherDisks, Refused, RunSync
 from app.reasons import Reason
 from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable, log_fields
 from app.reasons.servers import (
@@ -70,9 +70,11 @@ logger = structlog.stdlib.get_logger(__name__)
 class Completion:
     """Completes graphs for one server. What the server listed earlier counts until it refuses a graph."""
 
-    def __init__(self, comfy: Comfy, nodes: NodeCache, run_sync: RunSync) -> None:
+    def __init__(self, comfy: Comfy, nodes: NodeCache, run_sync: RunSync, others: OtherDisks | None = None) -> None:
+        """`others` are the disks that may have files which this one lacks."""
         self.comfy = comfy
         self._nodes = nodes
+        self._others = others
         self._uploads = Uploads(comfy, run_sync)
 
     async def complete(self, request: JobRequest) -> Graph:
@@ -120,6 +122,8 @@ class Completion:
         self._uploads.forget({str(_inputs(graph, upload.node).get(upload.input)) for upload in uploads})
 
     async def _send(self, uploads: Sequence[Upload], graph: Graph) -> None:
+        if self._others is not None:
+            await self._others.bring([upload.path for upload in uploads], BROUGHT_WITHIN)
         for upload in uploads:
             _inputs(graph, upload.node)[upload.input] = await self._uploads.send(Path(upload.path))
 
@@ -180,6 +184,9 @@ def _inputs(graph: Graph, node: str) -> dict[str, Json]:
     return inputs
 
 
+BROUGHT_WITHIN = 60.0
+"""Seconds within which the input files of a job are copied that only another disk has."""
+
 HISTORY_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds before each reading of a history that should exist: it was seen 270 ms late (measured, T14)."""
 
@@ -209,7 +216,8 @@ class EffectRunner:
     """Runs effects. Expected errors become effect results and are not raised.
 
     The servers in `comfies`, `nodes` and `connections` may come and go. Unless `wait_for_disk`, a result for which the
-    disk has no room is given up. `run_command` runs what starts and stops servers.
+    disk has no room is given up. `run_command` runs what starts and stops servers. `others` are the disks that may have
+    files which this one lacks.
     """
 
     def __init__(
@@ -221,8 +229,10 @@ class EffectRunner:
         run_sync: RunSync,
         wait_for_disk: bool = True,
         run_command: commands.RunCommand = commands.run_command,
+        others: OtherDisks | None = None,
     ) -> None:
         self._run_command = run_command
+        self._others = others
         self._comfies = comfies
         self._nodes = nodes
         self._completions: dict[ServerName, Completion] = {}
@@ -271,7 +281,9 @@ class EffectRunner:
         """What completes prompts for a server. One that was removed and added again may have lost its uploads."""
         comfy, completion = self._comfies[server], self._completions.get(server)
         if completion is None or completion.comfy is not comfy:
-            completion = self._completions[server] = Completion(comfy, self._nodes[server], self._run_sync)
+            completion = self._completions[server] = Completion(
+                comfy, self._nodes[server], self._run_sync, self._others
+            )
         return completion
 
     async def _command(self, effect: RunCommand) -> CommandEnded:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import anyio
 import structlog
@@ -73,7 +74,7 @@ from app.events import (
     ServerName,
 )
 from app.node_cache import NodeCache
-from app.ports import Comfy, RunSync
+from app.ports import Comfy, OtherDisks, RunSync
 from app.reasons.jobs import InternalError
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -115,8 +116,10 @@ class PromptRegistry:
         alerts: Alerts | None = None,
         run_command: commands.RunCommand = commands.run_command,
         asked: bool = False,
+        others: OtherDisks | None = None,
     ) -> None:
         self._journal = journal
+        self._run_sync = run_sync
         self._alerts = alerts or no_alerts()
         self._job_table = JobTable()
         configured = {name: settings.get(name, ServerSettings()) for name in comfies}
@@ -126,7 +129,13 @@ class PromptRegistry:
         self._scheduler = Scheduler(self._job_table, servers, able, depth, new_prompt_id)
         self._power = PowerPlan(self._job_table, servers, self._scheduler.line)
         self._effects = EffectRunner(
-            comfies, nodes, connections, run_sync=run_sync, wait_for_disk=wait_for_disk, run_command=run_command
+            comfies,
+            nodes,
+            connections,
+            run_sync=run_sync,
+            wait_for_disk=wait_for_disk,
+            run_command=run_command,
+            others=others,
         )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self.overview = Overview(self._job_table, servers, self._scheduler.line)
@@ -162,6 +171,8 @@ class PromptRegistry:
             unfinished = await self._journal.unfinished()
             # Before any of their jobs, which may end at once.
             self._job_table.batches.add(job.request for job in unfinished)
+            results = [path for job in unfinished if not job.notified for path in job.paths]
+            self._job_table.forget_absent(unfinished, await self._run_sync(_absent, results))
             for job in unfinished:
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -453,3 +464,8 @@ class PromptRegistry:
 def _server_of(effect: Effect) -> ServerName | None:
     """The server that an effect asks for something; None if it asks none."""
     return None if isinstance(effect, (SaveImage, DiscardFiles, Reconnect, ExpectServer)) else effect.server
+
+
+def _absent(paths: Sequence[str]) -> frozenset[str]:
+    """Those of these files that are not on our disk."""
+    return frozenset(path for path in paths if not Path(path).is_file())

@@ -18,20 +18,24 @@ from rich.console import Console
 
 from app.backup.errors import BackupError
 from app.cli.arguments.commands import (
+    AddWorker,
     BackupCommand,
     Check,
     Command,
     Demo,
     Generate,
     JournalCommand,
+    ListWorkers,
     MakeBackup,
     OnServers,
     RestoreBackup,
+    RevokeWorker,
     Run,
     RunFront,
     Setup,
     Simulate,
     Work,
+    WorkersCommand,
     WorkflowsCommand,
 )
 from app.cli.parser import Invocation
@@ -61,7 +65,7 @@ def execute(invocation: Invocation, console: Console) -> int:
         servers = command.server if isinstance(command, OnServers) else ()
         if isinstance(command, Work):
             config = load_config(os.environ, Path.cwd(), servers=servers, engine=command.engine, worker=command.name)
-        elif isinstance(command, RunFront):
+        elif isinstance(command, RunFront | WorkersCommand):
             config = load_config(os.environ, Path.cwd(), engine=command.engine)
         else:
             config = load_config(os.environ, Path.cwd(), servers=servers)
@@ -130,7 +134,9 @@ def _journal_error(error: BaseException) -> JournalError | None:
 
 
 async def _run_command(
-    command: Run | RunFront | Demo | Generate | Simulate | Work | Check | BackupCommand | WorkflowsCommand,
+    command: (
+        Run | RunFront | Demo | Generate | Simulate | Work | Check | BackupCommand | WorkersCommand | WorkflowsCommand
+    ),
     config: Config,
     console: Console,
 ) -> int:
@@ -163,6 +169,10 @@ async def _run_command(
             from app.cli.backups import back_up_or_restore
 
             return await back_up_or_restore(command, config, console)
+        case ListWorkers() | AddWorker() | RevokeWorker():
+            from app.cli.workers import execute as workers
+
+            return await workers.execute(command, config, console)
         case Check():
             from app.cli.check import execute as check
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,14 +16,15 @@ from uuid import uuid4
 import anyio
 import structlog
 from anyio import to_thread
+from msgspec.structs import replace
 from rich.console import Console
 
 from app import __version__
 from app.cli.arguments.commands import RunFront
 from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
+from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.cli.run import run_bot
-from app.cli.work import WITHOUT_LIBRARY
 from app.config.settings import Config
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
@@ -29,12 +32,16 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
+    from app.engine.replication.files import FrontFiles
     from app.engine.replication.standby import Turn
 
 logger = structlog.stdlib.get_logger(__name__)
 
 NEEDED = ("app.application", "app.discord.app", "app.http.server")
 """What the bot imports when it becomes active: a second that people would wait for."""
+
+LARGEST_INPUT = 256 * 2**20
+"""Bytes. The largest file that people may attach, as the plain picture that it becomes."""
 
 GIVING_UP = 0.5
 """Seconds for giving up the lease at the end: it ends by itself."""
@@ -64,6 +71,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
     from app.journal.replica import open_replica
     from app.journal.store import instance_lock
     from app.journal.whole_copies import install, standing_of
+    from app.retention.files import delete_unfinished
 
     # As for the bot: only this user reads what is created from here on.
     os.umask(0o077)
@@ -73,14 +81,18 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         install(received, path, folder, keep=keep)
 
     journal = JournalFile(path, partial(standing_of, path), partial(open_replica, path), put)
-    async with open_engine(settings) as engine:
+    with instance_lock(path):
+        # Nobody else writes there, and nothing is received yet.
+        await to_thread.run_sync(delete_unfinished, config.data)
+    async with open_engine(settings) as engine, _copying_files(engine, front.id, config, path) as files:
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
         standby = FrontOnStandby(engine, front, journal, force=command.force)
         while True:
             with instance_lock(path):
-                turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, drain=command.drain)
+                async with _without_old_files(config, path):
+                    turn = await standby.wait()
+            code = await _be_active(engine, turn, config, path, files, drain=command.drain)
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -91,7 +103,40 @@ def _import_all() -> None:
         import_module(name)
 
 
-async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, drain: bool) -> int | None:
+@asynccontextmanager
+async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]:
+    """Delete old files within the block, as the active front does with its own."""
+    from app.journal.named_files import JobsOfCopy
+    from app.retention.actor import RetentionActor
+
+    settings = replace(config.retention, jobs=0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(RetentionActor(settings, config.data, JobsOfCopy(path)).run, name="retention")
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
+    """Copy files of jobs from other fronts, and to them, within the block."""
+    from app.engine.replication.files import FrontFiles
+    from app.journal.named_files import NamedFiles
+
+    largest = max(config.largest_result * 2**20, LARGEST_INPUT)
+    files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(files.run, name="files of other fronts")
+        try:
+            yield files
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+async def _be_active(
+    engine: Engine, turn: Turn, config: Config, path: Path, files: FrontFiles, *, drain: bool
+) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
     from app.engine.replication.publisher import JournalPublisher
@@ -113,7 +158,7 @@ async def _be_active(engine: Engine, turn: Turn, config: Config, path: Path, *, 
         try:
             await _announce(turn, path)
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
-            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease))
+            code = await run_bot(config, drain=drain, publisher=JournalPublisher(engine, lease), others=files)
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()

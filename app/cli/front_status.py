@@ -20,7 +20,7 @@ PATIENCE = 5.0
 async def show_status(settings: EngineSettings, console: Console) -> int:
     """Print the fronts; return 0 if one is active and nothing is unsafe, else 1."""
     try:
-        async with open_engine(settings) as engine:
+        async with open_engine(settings, quiet=True) as engine:
             with anyio.fail_after(PATIENCE):
                 await engine.ready()
                 fronts, safety = await fronts_of(engine), await safety_of(engine)

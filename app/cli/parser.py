@@ -25,8 +25,8 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from rich.console import Console
 
-TAKE_VALUES = frozenset({"--limit", "--preset", "--server", "--set", "--state"})
-"""The options of `jobs` and `workflows` that are followed by a value."""
+TAKE_VALUES = frozenset({"--engine", "--limit", "--preset", "--server", "--set", "--state"})
+"""The options of `jobs`, `workers` and `workflows` that are followed by a value."""
 
 VERBS = frozenset({"--stuck"})
 """Verbs that are written like options."""
@@ -55,7 +55,7 @@ def _verb_first(tokens: Sequence[str]) -> Sequence[str]:
     if not tokens or tokens[0].startswith("-"):
         return "run", *tokens
     command, *arguments = tokens
-    if command in ("jobs", "workflows"):
+    if command in ("jobs", "workers", "workflows"):
         for index, token in enumerate(arguments):
             is_verb = not token.startswith("-") or token in VERBS
             if is_verb and not (index and arguments[index - 1] in TAKE_VALUES):

@@ -20,6 +20,7 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
+    from app.ports import OtherDisks
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -27,8 +28,13 @@ LAST_LOOK = 0.5
 """Seconds for a look at the journal when the bot ends: it may be held by another program."""
 
 
-async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = None) -> int:
-    """Run the bot until it is stopped; return the exit code. A `publisher` gets what the journal writes."""
+async def run_bot(
+    config: Config, *, drain: bool, publisher: Publisher | None = None, others: OtherDisks | None = None
+) -> int:
+    """Run the bot until it is stopped; return the exit code.
+
+    A `publisher` gets what the journal writes, and `others` are the disks of other fronts.
+    """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
@@ -54,7 +60,7 @@ async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = 
     ):
         # Only now: the journal is locked, so no other bot writes there.
         await to_thread.run_sync(delete_unfinished, config.data)
-        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended)
+        bot = DiscordApp(config, journal, alerts, page, lambda: journal.is_suspended, others)
         sources.journal, sources.discord = journal, bot
 
         async def serve_page(services: Services) -> None:
@@ -62,7 +68,7 @@ async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = 
             # Now that everything has started. With many pages, results would wait for garbage collections.
             collect_rarely()
             if (frontend := bot.page_frontend) is not None:
-                async with open_page_parts(services, journal, frontend) as sources.page:
+                async with open_page_parts(services, journal, frontend, others) as sources.page:
                     try:
                         await anyio.sleep_forever()
                     finally:
@@ -103,6 +109,7 @@ async def run_bot(config: Config, *, drain: bool, publisher: Publisher | None = 
                 reloaded=bot.reloaded,
                 reloading=manager.reloading,
                 asked=True,
+                others=others,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):

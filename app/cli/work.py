@@ -15,12 +15,11 @@ from msgspec.structs import replace
 from app import __version__
 from app.application import open_server
 from app.cli.arguments.program import PROGRAM
+from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.config.settings import Config, Server, Worker
 from app.config.worker import WORKER_NAME
 from app.system import signals
 from app.system.standard_streams import complain
-
-WITHOUT_LIBRARY = "the engine needs a library that is not installed: run “pip install atelier-bot[engine]”."
 
 
 async def work(config: Config) -> int:
@@ -64,6 +63,7 @@ async def work(config: Config) -> int:
         folder=folder,
         program=__version__,
         run_sync=to_thread.run_sync,
+        hours=worker.hours,
     )
     stopped: int | None = None
     in_use = False

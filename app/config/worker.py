@@ -63,12 +63,18 @@ def _shown(url: str) -> str:
     return short(re.sub(r"//[^/]*@", "//", url))
 
 
+def worker_name_problem(name: str) -> str:
+    """Why a worker cannot have this name, as a sentence; "" if it can."""
+    if WORKER_NAME.fullmatch(name):
+        return ""
+    return f"a worker cannot be called “{short(name)}”: use small letters, digits, - and _, at most 40."
+
+
 def read_worker(table: Table, option: str) -> Worker:
     """The worker of the command line, else of `[worker]`. Raises `ConfigError`."""
     table.check_keys(WorkerTable.__struct_fields__)
     name = option or table.text("name", "")
-    if name and not WORKER_NAME.fullmatch(name):
-        sentence = f"a worker cannot be called “{short(name)}”: use small letters, digits, - and _, at most 40."
+    if name and (sentence := worker_name_problem(name)):
         raise ConfigError(f"--name: {sentence}") if option else table.error("name", sentence)
     workflows: tuple[str, ...] | None = None
     if "workflows" in table.values():

@@ -154,6 +154,10 @@ class GalleryRecords(Protocol):
         """The entry of a job, None if it has none. Waits until somebody has tried to make its thumbnails."""
         ...
 
+    async def try_thumbnails_again(self, job: JobId) -> None:
+        """Record that the thumbnails of an entry are gone, so that somebody makes them again."""
+        ...
+
     async def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """Record the pixels of an entry's first thumbnail; 0 and 0 if none could be made."""
         ...

@@ -7,6 +7,7 @@ a missing or another one by its chain.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from hashlib import blake2b
 from typing import Literal, Protocol, TypeAlias
 
@@ -103,6 +104,26 @@ class Publisher(Protocol):
         Raises `JournalUnavailable` if it may succeed later. Batches that were published before are left out.
         """
         ...
+
+
+class Need(IntEnum):
+    """Why a front needs a file; the lowest comes first."""
+
+    ASKED = 0
+    """Somebody waits for it."""
+    INPUT = 1
+    """An unfinished job starts from it."""
+    UNDELIVERED = 2
+    """It is a result that was not shown yet."""
+    RECENT = 3
+    """It belongs to a job that ended lately."""
+
+
+class NamedFile(Struct, frozen=True):
+    """A file that a job of a journal names, by its path."""
+
+    path: str
+    need: Need
 
 
 def chained(previous: bytes, content: bytes) -> bytes:

@@ -11,6 +11,7 @@ import anyio
 import structlog
 from anyio import to_thread
 from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from app import __version__
 from app.actors.alert_delivery import AlertDelivery
@@ -57,7 +58,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
 from app.node_cache import NodeCache
-from app.ports import Comfy
+from app.ports import Comfy, OtherDisks
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
@@ -101,6 +102,12 @@ PASSING = "passing"
 SPEEDS = 300.0
 """Seconds between two readings of the measured runs."""
 
+ANSWERING = 0.5
+"""Seconds at the end for what is under way, out of the 1.5 that frontends have to shut down."""
+
+ANSWERED = 0.01
+"""Seconds between two looks whether it is over."""
+
 FIRST_CALL = 1.0
 """Seconds for the first poll of the servers, before the commands are made; slower servers are polled again later."""
 
@@ -115,8 +122,13 @@ class DiscordApp:
         alerts: Alerts | None = None,
         page: PageAccess | None = None,
         is_suspended: Callable[[], bool] = lambda: False,
+        others: OtherDisks | None = None,
     ) -> None:
-        """`is_suspended` says whether nothing can be recorded now, so that no new job is taken."""
+        """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
+
+        `others` are the disks that may have files which this one lacks.
+        """
+        self._others = others
         self._config = config
         self._is_suspended = is_suspended
         self._page = page
@@ -242,8 +254,9 @@ class DiscordApp:
                 passing,
                 keep_metadata=config.discord.keep_metadata,
                 mark_results=config.discord.mark_results,
+                others=self._others,
             )
-            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results)
+            thumbnails = Thumbnails(media, mark_results=config.discord.mark_results, others=self._others)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
             live_messages = LiveMessages(
@@ -259,6 +272,7 @@ class DiscordApp:
                 list_thumbnails=ListThumbnails(tasks, thumbnails),
                 hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
+                others=self._others,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -276,6 +290,7 @@ class DiscordApp:
                 moderation,
                 variations,
                 self._is_suspended,
+                self._others,
             )
             speeds, task_models = Speeds(), TaskModels(catalog, config.tasks)
             task_planner = TaskPlanner(task_models, available(config.presets), speeds.seconds)
@@ -322,6 +337,7 @@ class DiscordApp:
                 guarded=guarded,
                 living=live_messages.living,
                 delete_results=partial(to_thread.run_sync, delete_results),
+                others=self._others,
             )
             dispatcher = RequestDispatcher(
                 actions=actions,
@@ -435,7 +451,13 @@ class DiscordApp:
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
             self.page_frontend = None
-            await live_messages.say_goodbye()
+            with anyio.move_on_after(ANSWERING):
+                # Whoever was acknowledged gets an answer.
+                while not _is_idle(handlers, inbox, dispatcher):  # noqa: ASYNC110  the handlers have another loop
+                    await anyio.sleep(ANSWERED)
+            async with anyio.create_task_group() as goodbyes:
+                goodbyes.start_soon(dispatcher.refuse_rest, name="refusals")
+                goodbyes.start_soon(live_messages.say_goodbye, name="farewells")
             tasks.cancel_scope.cancel()
 
     def _alert_deliveries(self, sender: RestSender) -> Iterator[AlertDelivery]:
@@ -445,6 +467,13 @@ class DiscordApp:
             yield AlertDelivery(self._alerts, "owner", OwnerAlerts(sender, sender.owner))
         if targets.channel:
             yield AlertDelivery(self._alerts, "channel", ChannelAlerts(sender, str(targets.channel)))
+
+
+def _is_idle(
+    handlers: InteractionHandlers, inbox: MemoryObjectReceiveStream[UserRequest], dispatcher: RequestDispatcher
+) -> bool:
+    """Whether nobody who was acknowledged waits for what becomes of it."""
+    return handlers.is_idle and not inbox.statistics().current_buffer_used and dispatcher.is_idle
 
 
 def _budget(config: Config) -> Budget:

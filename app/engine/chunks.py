@@ -33,6 +33,12 @@ def measure(file: Path) -> tuple[int, str]:
         return opened.tell(), digest
 
 
+def measure_and_read(file: Path, most: int) -> tuple[int, str, list[bytes]]:
+    """What `measure` says, and the first chunks, at most so many. Raises `OSError`."""
+    size, digest = measure(file)
+    return size, digest, [read_chunk(file, number) for number in range(min(most, chunks_of(size)))]
+
+
 def write_chunk(file: Path, number: int, chunk: bytes) -> None:
     """Write one chunk of a file, whose others may come in any order. Raises `OSError`."""
     file.touch()

@@ -26,7 +26,7 @@ from app.engine.client import CONNECT_SECONDS, new_client, tls_of
 from app.engine.errors import EngineReason, engine_reason
 from app.ports import ConnectionLost
 from app.reasons.jobs import log_fields
-from app.reasons.servers import EngineAway
+from app.reasons.servers import EngineAway, EngineRefuses
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -43,6 +43,9 @@ FIRST = "0-0"
 CANCELLED = EngineAway("a blocking command was cancelled")
 """Why a client is built again that is not broken. Nobody needs to read this."""
 
+LARGEST_LEASE = 64 * 2**10
+"""Bytes of a lease that are read; the workers that write them are other people's."""
+
 NEWEST = "$"
 """The position behind the last entry of a stream, whatever that is."""
 
@@ -55,12 +58,15 @@ class Entry(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_engine(settings: EngineSettings, *, pauses: Pauses = backoff) -> AsyncGenerator[Engine]:
+async def open_engine(
+    settings: EngineSettings, *, pauses: Pauses = backoff, quiet: bool = False
+) -> AsyncGenerator[Engine]:
     """Keep a client of the engine within the block; entering does not wait until it is connected.
 
-    Raises `OSError` for a CA file that cannot be read.
+    If `quiet`, outages are not logged: whoever uses it says what is wrong. Raises `OSError` for a CA file that
+    cannot be read.
     """
-    engine = Engine(settings, tls_of(settings), pauses)
+    engine = Engine(settings, tls_of(settings), pauses, quiet=quiet)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(engine.keep, name="engine")
         try:
@@ -75,19 +81,36 @@ class Engine:
     Keys and ids of entries are texts, values are bytes.
     """
 
-    def __init__(self, settings: EngineSettings, tls: ssl.SSLContext | None, pauses: Pauses) -> None:
+    def __init__(
+        self, settings: EngineSettings, tls: ssl.SSLContext | None, pauses: Pauses, *, quiet: bool = False
+    ) -> None:
         self.settings = settings
         self.reason: EngineReason | None = EngineAway("not tried yet")
         """Why the engine cannot be used; None while it can."""
+        self.round_trip: float | None = None
+        """Seconds to the engine and back when that was measured last; None if it cannot be used."""
         self._tls = tls
         self._pauses = pauses
+        self._quiet = quiet
         self._client: Redis[bytes] | None = None
         self._ready = anyio.Event()
+        self._tried = anyio.Event()
         self._lost = anyio.Event()
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the engine can be used now."""
+        return self.reason is None
 
     async def ready(self) -> None:
         """Wait until the engine can be used."""
         await self._ready.wait()
+
+    async def reach(self) -> None:
+        """Wait for the first attempt to connect. Raises `ConnectionLost` if it fails."""
+        await self._tried.wait()
+        if self.reason is not None:
+            raise ConnectionLost(self.reason)
 
     async def keep(self) -> None:
         """Build the client, and again after each loss, until cancelled. Each kind of outage is logged once."""
@@ -104,16 +127,19 @@ class Engine:
                     await self._use(client)
             except Exception as error:  # noqa: BLE001  the library raises groups, and errors of many kinds
                 self.reason = engine_reason(error)
+                self._tried.set()
             # One outage is first a lost connection and then a refused one.
             if self.reason not in (None, CANCELLED) and type(self.reason) is not type(logged):
                 logged = self.reason
-                logger.warning("the engine cannot be used", engine=self.settings.address, **log_fields(logged))
+                if not self._quiet:
+                    logger.warning("the engine cannot be used", engine=self.settings.address, **log_fields(logged))
             await anyio.sleep(next(pauses))
 
     async def _use(self, client: Redis[bytes]) -> None:
         """Let the commands use the client until one of them finds it lost."""
         self._client, self.reason, self._lost = client, None, anyio.Event()
         self._ready.set()
+        self._tried.set()
         try:
             await self._lost.wait()
         finally:
@@ -123,6 +149,7 @@ class Engine:
         """Have the client built again, unless that has happened since the command began."""
         if self._client is client:
             self._client, self.reason, self._ready = None, reason, anyio.Event()
+            self.round_trip = None
             self._lost.set()
 
     async def _call(self, command: Callable[[Redis[bytes]], Awaitable[T]], blocking: float | None = None) -> T:
@@ -147,6 +174,12 @@ class Engine:
                 # coredis 6.9: a blocking command that is cancelled never gives back its place among the connections.
                 self._lose(client, CANCELLED)
 
+    async def measure(self) -> None:
+        """Measure the time to the engine and back."""
+        began = anyio.current_time()
+        await self._call(lambda client: client.ping())
+        self.round_trip = anyio.current_time() - began
+
     async def set(self, key: str, value: bytes, seconds: float, *, only_new: bool = False) -> bool:
         """Set a value that expires after so many seconds; False if `only_new` and there is one."""
         condition = PureToken.NX if only_new else None
@@ -163,6 +196,14 @@ class Engine:
     async def values(self, keys: Sequence[str]) -> list[bytes | None]:
         """The values of several keys."""
         return list(await self._call(lambda client: client.mget(keys))) if keys else []
+
+    async def leases(self, keys: Sequence[str]) -> list[tuple[bytes, float] | None]:
+        """The values of several leases, each with the seconds for which it lasts; None for one that has ended."""
+        if not keys:
+            return []
+        answer = cast("list[bytes | int]", await self.script(scripts.LEASES, keys, [LARGEST_LEASE]))
+        pairs = zip(cast("list[bytes]", answer[::2]), cast("list[int]", answer[1::2]), strict=True)
+        return [None if left == -2 else (value, left / 1000) for value, left in pairs]
 
     async def delete(self, *keys: str) -> int:
         """Delete keys; how many there were."""
@@ -228,6 +269,27 @@ class Engine:
     async def information(self, section: str) -> dict[str, object]:
         """A section of INFO."""
         return dict(await self._call(lambda client: client.info(section)))
+
+    async def logins(self) -> list[str]:
+        """Each login as a line of its rules, with the hashes of its passwords."""
+        return [line.decode() for line in await self._call(lambda client: client.acl_list())]
+
+    async def set_login(self, name: str, rules: Sequence[str]) -> None:
+        """Create a login, or change it."""
+        await self._call(lambda client: client.acl_setuser(name, *rules))
+
+    async def delete_login(self, name: str) -> None:
+        """Delete a login; the engine closes its connections."""
+        await self._call(lambda client: client.acl_deluser([name]))
+
+    async def save_logins(self) -> bool:
+        """Write all logins to the engine's aclfile; False if it has none."""
+        try:
+            return await self._call(lambda client: client.acl_save())
+        except ConnectionLost as loss:
+            if isinstance(loss.reason, EngineRefuses) and "ACL file" in loss.reason.message:
+                return False
+            raise
 
     async def configuration(self, name: str) -> str | None:
         """A setting of the engine, None if it has none of this name."""

@@ -23,6 +23,11 @@ def lease_key(worker: str) -> str:
     return f"{PREFIX}{worker}:lease"
 
 
+def refused_key(worker: str) -> str:
+    """Exists for a while after a second worker wanted this name."""
+    return f"{PREFIX}{worker}:refused"
+
+
 def worker_of(key: str) -> str:
     """The worker whose lease has this key; "" if it is none."""
     name = key.removeprefix(PREFIX).removesuffix(":lease")

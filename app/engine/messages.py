@@ -44,12 +44,18 @@ class OfferedServer(Struct, frozen=True, kw_only=True):
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """What a worker says of itself for as long as it holds its name."""
+    """What a worker says of itself for as long as it holds its name.
+
+    `hours` are the minutes of the day from and to which it takes jobs, None for always. `ahead` is by how many seconds
+    its clock is ahead of the engine's.
+    """
 
     session: str
     protocol: int = PROTOCOL
     program: str = ""
     servers: tuple[OfferedServer, ...] = ()
+    hours: tuple[int, int] | None = None
+    ahead: int = 0
 
 
 # Calls: what a front asks of a worker.

@@ -37,3 +37,16 @@ return 'claimed'
 """
 """Take an entry out of a stream, once, for the session that holds the lease, unless the entry is older than so many
 milliseconds by the engine's clock."""
+
+LEASES = """
+local leases = {}
+for _, key in ipairs(KEYS) do
+    local value = redis.pcall('GETRANGE', key, 0, ARGV[1])
+    leases[#leases + 1] = type(value) == 'string' and value or ''
+    leases[#leases + 1] = redis.call('PTTL', key)
+end
+return leases
+"""
+"""The value of each key, at most so many bytes of it, and for how many milliseconds it is kept; -2 for no key.
+
+A key of another kind is an empty value: whoever may write one key must not keep the others from being read."""

@@ -1,4 +1,8 @@
-"""A copy of a journal: applies the batches of the original in order, and notices a gap or a difference. Synchronous."""
+"""A copy of a journal: applies the batches of the original in order, and notices a gap or a difference. Synchronous.
+
+What people delete is deleted here, too: the files of a result that nobody may see any more, and of a job that leaves
+the journal after that. Files of jobs that leave it only because they are old stay, as they do where it is written.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,18 @@ import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
 from app.core.replication import OutOfStep, Position, SealedBatch
+from app.journal import serialization
 from app.journal.copying import relocation
 from app.journal.errors import translate
+from app.journal.reader import Reader
 from app.journal.recording import decode, position_of
+from app.journal.serialization import UNREADABLE
+from app.retention.files import delete_with_thumbnails, files_of, is_own, names_in_use
 
 _relocation = cache(relocation)
 
@@ -32,6 +40,18 @@ ROWS_ONLY = frozenset(
 """What the statements of a batch may do: change rows. Whoever can write to the engine must not open or make other files
 here. https://www.sqlite.org/c3ref/c_alter_table.html"""
 
+REMOVALS = """
+    CREATE TEMP TRIGGER removed_jobs BEFORE DELETE ON jobs
+        WHEN EXISTS (SELECT 1 FROM gallery WHERE number = old.number AND hidden = 2)
+        BEGIN SELECT removed(old.wish, old.record, 1); END;
+    CREATE TEMP TRIGGER deleted_results AFTER UPDATE OF hidden ON gallery WHEN new.hidden = 2 AND old.hidden < 2
+        BEGIN SELECT removed(wish, record, 0) FROM jobs WHERE number = new.number; END;
+    CREATE TEMP TRIGGER results_deleted_early AFTER INSERT ON gallery WHEN new.hidden = 2
+        BEGIN SELECT removed(wish, record, 0) FROM jobs WHERE number = new.number; END;
+"""
+"""Triggers of this connection alone: they report whose files are to be deleted, and whether also what it started from.
+"""
+
 
 class Replica:
     """Owns the connection to a copy. Every method raises `JournalError` if the file cannot be used."""
@@ -40,6 +60,12 @@ class Replica:
         self._path = path
         self._database = database
         self._folder = str(path.parent.absolute())
+        self._removed: list[tuple[bytes, bytes, int]] = []
+        """The requests and records of jobs whose files are to be deleted, and whether with their inputs."""
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'gallery'").fetchall():
+            database.create_function("removed", 3, lambda *row: self._removed.append(row))
+            database.executescript(REMOVALS)
+        database.set_authorizer(_only_rows)
         self.position = position
         """How far this copy is."""
 
@@ -70,6 +96,7 @@ class Replica:
             raise OutOfStep(f"batch {batch.number} cannot be read: {error}") from error
         moved = _relocation(content.folder, self._folder) if content.folder != self._folder else None
         execute = self._database.execute
+        self._removed.clear()
         execute("BEGIN IMMEDIATE")
         try:
             for statement in content.statements:
@@ -78,10 +105,32 @@ class Replica:
                 if changed != statement.changed:
                     raise OutOfStep(f"batch {batch.number} changes {changed} rows instead of {statement.changed}")
             execute("UPDATE replication SET number = ?, chain = ?", (batch.number, batch.chain))
+            # Before the commit: whoever is interrupted does it again.
+            if self._removed:
+                self._delete_files()
             execute("COMMIT")
         finally:
             if self._database.in_transaction:
                 execute("ROLLBACK")
+
+    def _delete_files(self) -> None:
+        in_use = names_in_use(Reader(self._path, self._database).unfinished())
+        for request, record, with_inputs in self._removed:
+            try:
+                job = serialization.decode(request, record)
+            except UNREADABLE:
+                continue
+            files = files_of(job)
+            ids = {job.id, job.request.lead}
+            own = [
+                path
+                for path in (*files.results, *(files.inputs if with_inputs else ()))
+                if is_own(PurePath(path).name, ids, self._is_known) and PurePath(path).name not in in_use
+            ]
+            delete_with_thumbnails(Path(self._folder), own)
+
+    def _is_known(self, job: str) -> bool:
+        return bool(self._database.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchall())
 
 
 def _moved(row: tuple[object, ...], moved: Callable[[bytes], bytes]) -> tuple[object, ...]:
@@ -111,7 +160,6 @@ def open_replica(path: Path) -> Generator[Replica]:
             database.execute("UPDATE replication SET role = 'standby'")
             database.execute("DELETE FROM outbox")
             position = position_of(database)
-            database.set_authorizer(_only_rows)
         except sqlite3.Error as error:
             raise translate(path, error) from error
         yield Replica(path, database, position)

@@ -401,6 +401,11 @@ class SqliteJournal:
                 return unmade
             await grown.wait()
 
+    async def try_thumbnails_again(self, job: JobId) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        await self._write_patiently(self._store.try_thumbnails_again, job)
+        self._grow()
+
     async def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """See `app.core.gallery.GalleryRecords`."""
         await self._write_patiently(self._store.keep_dimensions, job, width, height)

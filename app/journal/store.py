@@ -207,6 +207,9 @@ class Store(Reader):
         with self._transaction():
             query = "SELECT number, id FROM jobs WHERE owner = ? AND told = 1 AND number > 0 ORDER BY number LIMIT ?"
             jobs = self._database.execute(query, (owner, limit)).fetchall()
+            for _, job_id in jobs if self._recording is not None else ():
+                # So that copies of the journal know that their files are to be deleted as well.
+                gallery_tables.hide(self._database, job_id, "everybody")
             self._delete_jobs(jobs)
         return len(jobs)
 
@@ -278,6 +281,14 @@ class Store(Reader):
         with self._transaction():
             gallery_tables.add(self._database, backlog.entries)
             self._database.execute("UPDATE gallery_filled SET number = ?", (backlog.position,))
+
+    def try_thumbnails_again(self, job: JobId) -> None:
+        """See `app.core.gallery.GalleryRecords`."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE gallery SET width = NULL WHERE number = (SELECT number FROM jobs WHERE id = ?) AND width > 0",
+                (job,),
+            )
 
     def keep_dimensions(self, job: JobId, width: int, height: int) -> None:
         """See `app.core.gallery.GalleryRecords`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 import structlog
@@ -78,17 +79,57 @@ def delete_files(files: Sequence[StoredFile]) -> int:
     return deleted
 
 
+class JobFiles(Struct, frozen=True):
+    """The paths of the files that a job starts from, and of those that it has made."""
+
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+def files_of(job: Job) -> JobFiles:
+    """The files that a job names, each once."""
+    request, update = job.request, job.terminal_update
+    refetched = request.refetch.files if request.refetch is not None else ()
+    inputs = dict.fromkeys((*(upload.path for upload in request.uploads), *(path for _, path in refetched)))
+    shown = update.files if isinstance(update, (Finished, Failed)) else ()
+    return JobFiles(tuple(inputs), tuple(dict.fromkeys((*job.paths, *shown))))
+
+
 def names_in_use(jobs: Sequence[Job]) -> set[str]:
     """The names of all files that these jobs have or need."""
-    paths: set[str] = set()
-    for job in jobs:
-        request = job.request
-        paths.update(job.paths, (upload.path for upload in request.uploads))
-        if request.refetch is not None:
-            paths.update(path for _, path in request.refetch.files)
-        if isinstance(job.terminal_update, (Finished, Failed)):
-            paths.update(job.terminal_update.files)
-    return {PurePath(path).name for path in paths}
+    named = [files_of(job) for job in jobs]
+    return {PurePath(path).name for files in named for path in (*files.inputs, *files.results)}
+
+
+RESULT = re.compile(r"-([0-9a-f]{8})-\d\d+(-\d+)?$")
+"""How the name of a result ends: with the first characters of its job's id, and its number."""
+
+ID = 36
+"""Characters of the id of a job, with which the name of an input begins."""
+
+
+def is_own(name: str, jobs: Collection[str], is_known: Callable[[str], bool]) -> bool:
+    """Whether one of these jobs has made this file, or its person attached it; it may be that of another job.
+
+    `is_known` says whether there is a job with an id.
+    """
+    if (result := RESULT.search(PurePath(name).stem)) is not None:
+        return result[1] in {job[:8] for job in jobs if job}
+    # What was attached to an edited job has an id that no job has.
+    return name[:ID] in jobs or not is_known(name[:ID])
+
+
+def delete_with_thumbnails(data: Path, paths: Iterable[str]) -> None:
+    """Delete files of jobs, and nothing outside of their folders; what cannot be deleted is logged."""
+    folders = {data / folder for folder in FOLDERS}
+    for path in map(Path, paths):
+        if path.parent not in folders:
+            continue
+        for file in (path, thumbnail_path(str(path))):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("a file cannot be deleted", path=str(file), reason=error.strerror)
 
 
 def delete_results(job: Job) -> None:

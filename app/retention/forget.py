@@ -5,14 +5,13 @@ The files come first, because the rows say which they are: whoever is interrupte
 
 from __future__ import annotations
 
-import re
 import time
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from msgspec import Struct
 
 from app.core.journal_port import KeptAbout, PersonRecords
-from app.retention.files import StoredFile, delete_files, names_in_use, stored_files
+from app.retention.files import StoredFile, delete_files, is_own, names_in_use, stored_files
 
 JOBS_AT_ONCE = 50
 """Jobs that are read, or removed in one transaction: it takes a few milliseconds."""
@@ -22,12 +21,6 @@ PAGES_AT_ONCE = 64
 
 PAUSE = 0.02
 """Seconds between two transactions, in which those of a bot that runs come first."""
-
-RESULT = re.compile(r"-([0-9a-f]{8})-\d\d+(-\d+)?$")
-"""How the name of a result ends: with the first characters of its job's id, and its number."""
-
-ID = 36
-"""Characters of the id of a job, with which the name of an input begins."""
 
 
 class Kept(Struct, frozen=True):
@@ -70,12 +63,4 @@ def _names(records: PersonRecords, owner: str) -> set[str]:
         for _, job_id, job in jobs:
             ids |= {job_id, job.request.lead} if job is not None else {job_id}
             needed |= names_in_use([job]) if job is not None else set()
-    beginnings = {job_id[:8] for job_id in ids if job_id}
-    return {name for name in needed if _is_own(records, name, ids, beginnings)}
-
-
-def _is_own(records: PersonRecords, name: str, ids: set[str], beginnings: set[str]) -> bool:
-    if (result := RESULT.search(PurePath(name).stem)) is not None:
-        return result[1] in beginnings
-    # What was attached to an edited job has an id that no job has.
-    return name[:ID] in ids or not records.is_known(name[:ID])
+    return {name for name in needed if is_own(name, ids, records.is_known)}

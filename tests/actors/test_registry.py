@@ -369,7 +369,9 @@ async def test_what_ended_on_a_server_that_is_no_longer_configured_is_told_or_ma
     file = FileRef("a.png")
     history = History(outcome, (NodeOutput(NodeId("7"), (file,)),), error="no memory")
     state = State.FINISHED if outcome == "success" else State.RUNNING
-    job = adoptable(tmp_path, state, history=history, files={file: "out/a.png"} if here else {})
+    arrived = tmp_path / "a.png"
+    arrived.touch()
+    job = adoptable(tmp_path, state, history=history, files={file: str(arrived)} if here else {})
     journal = MemoryJournal()
     await journal.record([job], [])
     async with opened(tmp_path, journal) as world:
@@ -378,7 +380,7 @@ async def test_what_ended_on_a_server_that_is_no_longer_configured_is_told_or_ma
             assert last == Failed(job=job.id, reason=NodeFailed("", "no memory"))
         elif here:
             assert isinstance(last, Finished)
-            assert last.files == ("out/a.png",)
+            assert last.files == (str(arrived),)
         else:
             assert isinstance(last, Finished)
             assert last.server == HERE

@@ -27,6 +27,7 @@ from app.reasons.servers import HungUp
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import application
 from tests.conftest import inline, virtual
+from tests.elsewhere import Elsewhere
 
 HERE, THERE = ServerName("here"), ServerName("there")
 
@@ -167,7 +168,7 @@ def _post(path: Path, server: ServerName = HERE, *, also: str = "") -> SubmitPro
 
 
 async def _submitted(
-    tmp_path: Path, *steps: tuple[SubmitPrompt, Callable[[Site], None] | None]
+    tmp_path: Path, *steps: tuple[SubmitPrompt, Callable[[Site], None] | None], others: Elsewhere | None = None
 ) -> tuple[list[EffectResult | None], Site, Site]:
     """Submit jobs one after the other, after what else happens at the server `here`; there are two servers."""
     here, there = Site(tmp_path / "here"), Site(tmp_path / "there")
@@ -178,7 +179,7 @@ async def _submitted(
     ):
         comfies = {HERE: one, THERE: other}
         nodes = {name: NodeCache(comfy) for name, comfy in comfies.items()}
-        effects = EffectRunner(comfies, nodes, {}, run_sync=inline)
+        effects = EffectRunner(comfies, nodes, {}, run_sync=inline, others=others)
         for effect, happens in steps:
             if happens is not None:
                 happens(here)
@@ -202,6 +203,17 @@ async def test_each_server_that_is_chosen_is_sent_the_same_content_once(tmp_path
     results, here, there = await _submitted(tmp_path, (_post(first), None), (_post(second, THERE), None))
     assert here.asked == there.asked == ["/upload/image", "/prompt"]
     assert len(here.simulator.files.inputs()) == 1
+
+
+async def test_a_file_that_only_another_disk_has_is_copied_before_it_is_sent(tmp_path: Path) -> None:
+    cat, dog = tmp_path / "cat.png", tmp_path / "dog.png"
+    results, here, _ = await _submitted(
+        tmp_path, (_post(cat), None), (_post(dog), None), others=Elsewhere({str(cat): b"cat"})
+    )
+    assert isinstance(results[0], PromptSubmitted)
+    assert isinstance(results[1], PromptRefused), "it is nowhere"
+    assert here.asked == ["/upload/image", "/prompt"]
+    assert cat.read_bytes() == b"cat"
 
 
 async def test_a_server_whose_uploads_were_deleted_is_sent_them_again_and_then_the_prompt(tmp_path: Path) -> None:

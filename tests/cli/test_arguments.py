@@ -13,6 +13,7 @@ from rich.console import Console
 
 from app import __version__
 from app.cli.arguments.commands import (
+    AddWorker,
     CancelJob,
     Check,
     CheckWorkflows,
@@ -22,12 +23,14 @@ from app.cli.arguments.commands import (
     Generate,
     ListJobs,
     ListStuckJobs,
+    ListWorkers,
     ListWorkflows,
     MakeBackup,
     NewWorkflow,
     PrintSchema,
     RestoreBackup,
     RetryJob,
+    RevokeWorker,
     Run,
     ShowJob,
     ShowWorkflow,
@@ -101,6 +104,11 @@ def error_of(line: str, capsys: pytest.CaptureFixture[str]) -> str:
             "restore --to data copies/a --skip-damaged",
             RestoreBackup(Path("copies/a"), to=Path("data"), skip_damaged=True),
         ),
+        ("workers", ListWorkers()),
+        ("workers list --json", ListWorkers(json=True)),
+        ("workers add attic", AddWorker("attic")),
+        ("workers --engine valkey://a add attic", AddWorker("attic", engine="valkey://a")),
+        ("workers revoke attic", RevokeWorker("attic")),
         ("jobs stuck", ListStuckJobs()),
         ("jobs --json stuck", ListStuckJobs(json=True)),
         ("jobs --stuck", ListStuckJobs()),
@@ -189,15 +197,18 @@ def test_the_version_is_printed_with_the_name(capsys: pytest.CaptureFixture[str]
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 VERBS = [
-    f"{group} {name}" for group in ("jobs", "servers", "workflows") for name in app[group] if not name.startswith("-")
+    f"{group} {name}"
+    for group in ("jobs", "servers", "workers", "workflows")
+    for name in app[group]
+    if not name.startswith("-")
 ]
 
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = output_of("--help", capsys)
     names = (
-        "run front setup demo generate simulate work jobs servers workflows check doctor backup restore forget stats"
-        " completion"
+        "run front setup demo generate simulate work workers jobs servers workflows check doctor backup restore forget"
+        " stats completion"
     )
     assert set(names.split()) == set(COMMANDS)
     assert all(f"\n  {name} " in text for name in COMMANDS)
@@ -212,7 +223,7 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
     assert "--debug" in text
     assert "\n\n\n" not in text
     assert text.isascii() or set("".join(text.split())) <= {*map(chr, range(128)), "“", "”"}
-    if command not in {"jobs", "servers", "workflows"}:
+    if command not in {"jobs", "servers", "workers", "workflows"}:
         assert f"\nExamples:\n  python -m app {command.removesuffix(' list')}" in text
 
 
@@ -224,8 +235,8 @@ def test_every_command_has_its_own_help_without_boxes(command: str, capsys: pyte
         (
             "xyz",
             (
-                "there is no command “xyz”; choose run, front, setup, demo, generate, simulate, work, jobs, servers,"
-                " workflows, check, doctor, backup, restore, forget, stats, completion."
+                "there is no command “xyz”; choose run, front, setup, demo, generate, simulate, work, workers, jobs,"
+                " servers, workflows, check, doctor, backup, restore, forget, stats, completion."
             ),
         ),
         ("jobs shwo", "there is no command “jobs shwo”; did you mean “show”?"),

@@ -27,6 +27,7 @@ from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
+from app.ports import OtherDisks
 from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
@@ -78,6 +79,7 @@ class Stage:
         presets: dict[str, Preset] | None = None,
         page: PageAccess | None = None,
         page_settings: Page | None = None,
+        others: OtherDisks | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -116,10 +118,11 @@ class Stage:
                     depth=2,
                     alerts=alerts,
                     settings={server.label: settings_of(config, server) for server in config.servers},
+                    others=others,
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts, page)
+                frontend = DiscordApp(config, journal, alerts, page, others=others)
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

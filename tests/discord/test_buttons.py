@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER
 from tests.discord.flows import FOLDER
 from tests.discord.stage import EPHEMERAL, Stage, button, files, job_of, modal, parts, photo, submit_texts, words
 from tests.discord.test_manifest import add
+from tests.elsewhere import Elsewhere
 
 
 async def imagined(stage: Stage, **more: object) -> Payload:
@@ -411,3 +413,26 @@ async def test_a_picture_that_is_no_longer_kept_is_a_sentence(stage: Stage) -> N
         shutil.rmtree(stage.data / "results")
         assert "deleted" in await stage.ephemeral_followup(stage.press(first, "Image to image"))
         assert "deleted" in await stage.ephemeral_followup(stage.discord.slash("show", job=job_of(first)))
+
+
+async def test_pictures_that_only_another_disk_has_are_used_and_shown_as_if_they_were_here(stage: Stage) -> None:
+    others = Elsewhere()
+    async with stage.bot(others=others):
+        first = await stage.result(stage.discord.slash("remix", prompt="a drawing", image=photo()))
+        assert [Path(path).parent.name for path in others.spread_to] == ["inputs"]
+        # Another front has all of them, and the disk of this one none.
+        folders = [stage.data / name for name in ("inputs", "results")]
+        others.has = {str(path): path.read_bytes() for folder in folders for path in folder.iterdir()}
+        _empty(folders)
+        await stage.result(stage.press(first, "Again"))
+        _empty(folders)
+        opened = await stage.answered(stage.press(first, "Image to image"))
+        await stage.result(stage.discord.submit_modal(opened, modal(opened)))
+        _empty(folders)
+        await stage.result(stage.discord.slash("show", job=job_of(first)))
+        assert {Path(path).parent.name for path in others.spread_to} == {"inputs", "results"}
+
+
+def _empty(folders: list[Path]) -> None:
+    for path in [path for folder in folders for path in folder.iterdir()]:
+        path.unlink()

@@ -192,6 +192,16 @@ def test_what_is_not_an_address_of_an_engine_is_refused_with_what_to_write(url: 
 
 
 def test_a_single_process_does_not_import_the_library_of_the_engine() -> None:
-    code = "import sys, app.cli.main, app.application; print([name for name in sys.modules if 'coredis' in name])"
+    modules = (
+        "app.cli.main",
+        "app.cli.execute",
+        "app.cli.run",
+        "app.application",
+        "app.discord.app",
+        "app.http.server",
+    )
+    commands = ("journal", "check", "workers")
+    names = ", ".join((*modules, *(f"app.cli.{command}.execute" for command in commands)))
+    code = f"import sys, {names}; print([name for name in sys.modules if 'coredis' in name or 'app.engine' in name])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output == "[]\n"

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.core.drafts import StoredDraft
-from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
+from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition, Upload
 from app.core.journal_port import JournalError
 from app.core.limits.moderation import Ban, GuildLimits, Unban
 from app.core.replication import OutOfStep, SealedBatch, chained
 from app.core.scheduling.fair_queue import Served
 from app.core.servers.power import PowerRecord
-from app.events import FileRef, Finished, JobId, ServerName
+from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.copying import copy_journal, unpack_journal
 from app.journal.migrations import NEWEST
 from app.journal.recording import Statement
@@ -73,6 +73,7 @@ OPERATIONS: dict[str, Callable[[Store, str, str, int], object]] = {
         (backlog := store.gallery_backlog(n + 1, lambda _: True)) and store.add_to_gallery(backlog)
     ),
     "keep_dimensions": lambda store, name, owner, n: store.keep_dimensions(JobId(name), n, n),
+    "try_thumbnails_again": lambda store, name, owner, n: store.try_thumbnails_again(JobId(name)),
     "add_request": lambda store, name, owner, n: store.add_request("cancel", name),
     "done": lambda store, name, owner, n: store.done(OperatorRequest(n, "cancel", JobId(name))),
     "client_id": lambda store, name, owner, n: store.client_id(),
@@ -165,7 +166,7 @@ def test_every_method_that_writes_is_tried() -> None:
     reading = {name for name in dir(Store) if not name.startswith("_")} - {
         *("write", "remove_jobs", "forget_jobs", "forget_person", "give_back", "hide_from_gallery", "add_to_gallery"),
         *("keep_dimensions", "add_request", "done", "client_id", "drain", "record_power", "prefer", "keep_draft"),
-        *("drop_draft", "say_once", "decide", "check"),
+        *("drop_draft", "say_once", "decide", "check", "try_thumbnails_again"),
     }
     assert reading == {
         *("served", "unfinished", "unfinished_entries", "find", "jobs_of", "page_of", "made_from", "newest"),
@@ -390,3 +391,95 @@ def test_a_restored_journal_is_one_of_its_own(tmp_path: Path) -> None:
     unpack_journal(tmp_path / "backup", tmp_path / "restored", "", "")
     standing = standing_of(tmp_path / "restored")
     assert (standing.position, standing.is_empty) == (None, False)
+
+
+def made(name: str, folder: Path, *, uses: str = "") -> Job:
+    """A job with an id, a result, and a picture that somebody attached or that another job has made."""
+    ident = JobId(f"{name * 8}-0000-4000-8000-000000000000")
+    result = str(folder / "results" / f"w-{ident[:8]}-01.png")
+    attached = uses or str(folder / "inputs" / f"{ident}-image.png")
+    request = JobRequest(
+        job=ident,
+        workflow="w",
+        graph={},
+        folder=str(folder / "results"),
+        owner="ada",
+        uploads=(Upload(NodeId("1"), "image", attached),),
+    )
+    done = Job(request=request, state=State.DELIVERED, files={FileRef("x.png"): result}, notified=True, version=3)
+    done.terminal_update = Finished(STUDIO, (result,), job=ident)
+    return done
+
+
+@pytest.fixture
+def disks(pair: tuple[Store, Replica], tmp_path: Path) -> Callable[[], list[str]]:
+    """The files of the copy's jobs a, b and c: their pictures and results. Job c started from the result of b."""
+    store, replica = pair
+    first, second = tmp_path / "first", tmp_path / "second"
+    b = made("b", first)
+    for each in (made("a", first), b, made("c", first, uses=b.paths[0])):
+        store.write([([each], [])])
+    follow(store, replica)
+    for folder in ("inputs", "results"):
+        (second / folder).mkdir()
+    for name, uses in (("a", ""), ("b", ""), ("c", made("b", second).paths[0])):
+        here = made(name, second, uses=uses)
+        for path in (*here.paths, f"{here.paths[0]}.thumbnail", here.request.uploads[0].path):
+            Path(path).write_bytes(b"x")
+    return lambda: sorted(path.relative_to(second).as_posix()[:11] for path in second.glob("*s/*"))
+
+
+def follow(store: Store, replica: Replica) -> None:
+    for batch in batches_of(store):
+        replica.apply(batch)
+
+
+ALL = [f"inputs/{name * 4}" for name in "ab"] + [f"results/w-{name}" for name in "aabbcc"]
+
+
+def test_the_files_of_a_result_that_is_deleted_are_deleted_at_the_copy(
+    pair: tuple[Store, Replica], disks: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    assert disks() == ALL
+    pair[0].hide_from_gallery(made("a", tmp_path).id, "others")
+    follow(*pair)
+    assert disks() == ALL
+    pair[0].hide_from_gallery(made("a", tmp_path).id, "everybody")
+    follow(*pair)
+    assert disks() == [name for name in ALL if name != "results/w-a"], "what it started from stays"
+
+
+def test_the_files_of_a_person_who_is_forgotten_are_deleted_at_the_copy_but_for_what_others_need(
+    pair: tuple[Store, Replica], disks: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    store, replica = pair
+    needing = made("d", tmp_path / "first", uses=made("a", tmp_path / "first").paths[0])
+    needing.request = replace(needing.request, owner="bob")
+    needing.notified = False
+    store.write([([needing], [])])
+    assert store.forget_jobs("ada", 50) == 3
+    follow(store, replica)
+    assert disks() == ["results/w-a", "results/w-a"]
+
+
+def test_the_files_of_jobs_that_are_only_old_stay_at_the_copy(
+    pair: tuple[Store, Replica], disks: Callable[[], list[str]]
+) -> None:
+    assert pair[0].remove_jobs(1e12, 0, 50).removed == 3
+    follow(*pair)
+    assert disks() == ALL
+
+
+def test_only_files_in_the_folders_of_jobs_are_deleted_at_the_copy(pair: tuple[Store, Replica], tmp_path: Path) -> None:
+    store, replica = pair
+    secret = tmp_path / "second" / "w-aaaaaaaa-01.png"
+    secret.write_bytes(b"x")
+    job = made("a", tmp_path / "first")
+    for path in (secret, tmp_path / "second" / "results" / ".." / secret.name):
+        job.files = {FileRef("x.png"): str(path)}
+        job.terminal_update = Finished(STUDIO, (str(path),), job=job.id)
+        store.write([([job], [])])
+        store.hide_from_gallery(job.id, "everybody")
+        follow(store, replica)
+        assert secret.exists()
+        store.forget_jobs("ada", 50)

@@ -389,6 +389,7 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
         "hide_from_gallery": lambda: store.hide_from_gallery(JobId("a"), "everybody"),
         "without_thumbnails": store.without_thumbnails,
         "keep_dimensions": lambda: store.keep_dimensions(JobId("a"), 1, 1),
+        "try_thumbnails_again": lambda: store.try_thumbnails_again(JobId("a")),
         "check": store.check,
     }
     assert calls.keys() == {name for name in dir(Store) if not name.startswith("_")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from app.journal.store import open_store
 from app.journal.whole_copies import standing_of
 from app.simulator.faults import Request
 from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of
-from tests.discord.stage import job_of, words
+from tests.discord.stage import job_of, photo, words
 from tests.engine.valkey import Valkey
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, says, send_signal, until
 
@@ -208,6 +209,52 @@ async def test_people_are_told_while_the_engine_is_away_and_nothing_is_lost_when
             await discord.until(lambda: is_shown(discord, asked) and is_shown(discord, again[-1]), PATIENCE)
             await until(lambda: all(job.notified for job in written(second)))
     assert_each_shown_once(discord, second, 2)
+
+
+def files(folder: Path, kind: str) -> set[str]:
+    """The names of the files of jobs on the disk of a front."""
+    return {path.name for path in (folder / "data" / kind).glob("*.png")}
+
+
+async def test_files_of_a_machine_that_is_gone_are_at_the_other_front(
+    discord: FakeDiscord, tmp_path: Path, valkey: Valkey
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    async with comfyui(tmp_path) as (simulator, address), front(discord, first, "trio", valkey, address) as active:
+        await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+        async with front(discord, second, "asyncio", valkey, address) as other:
+            await until(lambda: follows(second, first))
+            simulator.faults.ask(Request(hold=True))
+            asked = [imagine(discord, f"picture {number}") for number in range(2)]
+            for each in asked:
+                await discord.until(lambda each=each: "[Cancel]" in says(discord, each), PATIENCE)
+            # It waits in the journal, so ComfyUI does not have its picture yet.
+            asked += [discord.slash("remix", prompt="a boat", image=photo())]
+            await discord.until(lambda: "[Cancel]" in says(discord, asked[2]), PATIENCE)
+            assert files(second, "inputs") == files(first, "inputs") != set(), "before it was accepted"
+            active.kill()
+            await active.wait()
+            shutil.rmtree(first)
+            simulator.faults.ask(Request(hold=False))
+            for each in asked:
+                await discord.until(lambda each=each: is_shown(discord, each), PATIENCE)
+            async with front(discord, first, "trio", valkey, address):
+                await until(lambda: follows(first, second))
+                await until(lambda: files(first, "results") == files(second, "results"))
+                simulator.faults.ask(Request(hold=True))
+                asked += [imagine(discord, "picture 3")]
+                await discord.until(lambda: "[Cancel]" in says(discord, asked[3]), PATIENCE)
+                away = discord.fail("PATCH", "", status=503, times=None)
+                simulator.faults.ask(Request(hold=False))
+                await until(lambda: len(files(first, "results")) == 4)
+                other.kill()
+                await other.wait()
+                shutil.rmtree(second)
+                shutil.rmtree(tmp_path / "server")
+                away.times = 0
+                await discord.until(lambda: is_shown(discord, asked[3]), PATIENCE)
+                await until(lambda: all(job.notified for job in written(first)))
+    assert_each_shown_once(discord, first, 4)
 
 
 def assert_each_shown_once(discord: FakeDiscord, folder: Path, jobs: int) -> None:

@@ -29,7 +29,6 @@ from app.core.journal_port import JournalError, JournalUnavailable
 from app.discord.custom_id import Press
 from app.discord.ui.forms import Form
 from app.discord.user_request import Caller, UserRequest
-from app.engine.remote_servers.workers import Workers
 from app.events import PromptId, ServerName, Signal
 from app.journal.sqlite import open_journal
 from app.ports import RunSync
@@ -310,9 +309,9 @@ class Bot:
 
     @asynccontextmanager
     async def _servers(
-        self, config: Config, client_id: str | None, workers: Workers | None
+        self, config: Config, client_id: str | None, workers: None
     ) -> AsyncGenerator[Mapping[ServerName, ServerClients]]:
-        assert workers is None, "no world has workers"
+        assert workers is None, "these worlds have no engine"
         pool = ClientPool(self._open_server)
         try:
             for server in config.servers:

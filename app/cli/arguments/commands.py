@@ -168,6 +168,45 @@ class Work(OnServers):
     name: Annotated[str, Parameter(metavar="NAME", help="What people call it; no other worker may have this name")] = ""
 
 
+workers = command_group("workers", "List workers, give one a login of the engine, and take it away.")
+
+EngineUrl: TypeAlias = Annotated[str, Parameter(metavar="URL", help="The engine, instead of the configured one")]
+WorkerName: TypeAlias = Annotated[str, argument("NAME", "A worker's name")]
+
+
+@command("list", "workers list", "workers list --json", group=workers)
+@workers.default
+@dataclass(frozen=True, kw_only=True)
+class ListWorkers:
+    """List the workers: who is there, what each offers, and who has a login but is not there (the default)."""
+
+    engine: EngineUrl = ""
+    json: Json = False
+
+
+@command("add NAME", "workers add attic", group=workers)
+@dataclass(frozen=True)
+class AddWorker:
+    """Give a worker a login of its own at the engine, and print what to run on the machine of its GPU.
+
+    The login may use the keys of this worker and nothing else.
+    """
+
+    name: WorkerName
+    _: KW_ONLY
+    engine: EngineUrl = ""
+
+
+@command("revoke NAME", "workers revoke attic", group=workers)
+@dataclass(frozen=True)
+class RevokeWorker:
+    """Delete a worker's login and close its connections; its jobs go elsewhere within 15 seconds."""
+
+    name: WorkerName
+    _: KW_ONLY
+    engine: EngineUrl = ""
+
+
 jobs = command_group("jobs", "List, show, retry and cancel jobs.")
 
 
@@ -387,6 +426,7 @@ JournalCommand: TypeAlias = (
     ListJobs | ListStuckJobs | ShowJob | RetryJob | CancelJob | ForgetPerson | Stats | ServersCommand
 )
 BackupCommand: TypeAlias = MakeBackup | RestoreBackup
+WorkersCommand: TypeAlias = ListWorkers | AddWorker | RevokeWorker
 WorkflowsCommand: TypeAlias = ListWorkflows | ShowWorkflow | NewWorkflow | CheckWorkflows | FillWorkflow | PrintSchema
 Command: TypeAlias = (
     Run
@@ -398,6 +438,7 @@ Command: TypeAlias = (
     | Work
     | JournalCommand
     | BackupCommand
+    | WorkersCommand
     | WorkflowsCommand
     | Check
 )

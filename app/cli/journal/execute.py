@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 
 import anyio
+from msgspec.structs import replace
 from rich.console import Console
 
 from app.cli.arguments.commands import (
@@ -24,9 +27,10 @@ from app.cli.arguments.commands import (
     StopServer,
 )
 from app.cli.data_folder import journal_path
+from app.cli.engine_loss import WITHOUT_LIBRARY, engine_loss_text
 from app.cli.journal.forget import forget_person
 from app.cli.journal.jobs import list_jobs, list_stuck_jobs, show_job
-from app.cli.journal.servers import drain, list_servers, request_power, resume
+from app.cli.journal.servers import Answers, drain, list_servers, request_power, resume
 from app.cli.journal.statistics import show_statistics
 from app.config.settings import Config
 from app.core.jobs.job import Entry
@@ -35,6 +39,9 @@ from app.core.servers.power import PowerView, view_of
 from app.events import ServerName
 from app.journal.store import Store, open_store
 from app.system.standard_streams import complain
+
+CLIENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "atelier servers list"))
+"""The id by which workers know this command: always the same, because a worker keeps clients for few ids."""
 
 
 def execute(command: JournalCommand, config: Config, console: Console, backend: str) -> int:
@@ -51,11 +58,12 @@ def execute(command: JournalCommand, config: Config, console: Console, backend: 
             return 0
         if isinstance(command, ListStuckJobs):
             entries = store.unfinished_entries()
-            away = anyio.run(_servers_away, config, backend=backend) if entries else set[ServerName]()
+            answers = anyio.run(_ask, config, backend=backend) if entries else Answers(set())
             # The bot starts these when jobs need them.
-            away -= {name for name, view in _power(config, store).items() if view.state != "on"}
+            off = {name for name, view in _power(config, store).items() if view.state != "on"}
+            away = set(answers.away) - off
             drained = {server.name for server in store.drained()}
-            configured = [server.label for server in config.servers]
+            configured = [*(server.label for server in config.servers), *answers.workers]
             list_stuck_jobs(console, entries, configured, away, drained, json=command.json)
             return 0
         if isinstance(command, ServersCommand):
@@ -94,6 +102,10 @@ def _servers(command: ServersCommand, config: Config, console: Console, backend:
             drained, unfinished, power = store.drained(), store.unfinished_entries(), _power(config, store)
             return _list_servers(command, config, console, backend, drained, unfinished, power)
         case DrainServer():
+            if command.server not in configured and config.engine is not None:
+                # Those of workers are asked for only if need be: the engine may be away.
+                configured += anyio.run(_ask, config, backend=backend).workers
+                configured += _gone(config, configured, store.unfinished_entries())
             return drain(console, store, configured, command.server)
         case ResumeServer():
             return resume(console, store, configured, command.server)
@@ -117,18 +129,33 @@ def _list_servers(
     unfinished: Sequence[Entry],
     power: Mapping[ServerName, PowerView],
 ) -> int:
-    away = anyio.run(_servers_away, config, backend=backend)
-    configured = [server.label for server in config.servers]
-    list_servers(console, configured, drained, away, unfinished, power, json=command.json)
+    answers = anyio.run(_ask, config, backend=backend)
+    known = dict.fromkeys((*(server.label for server in config.servers), *answers.workers))
+    gone = _gone(config, known, unfinished)
+    answers = replace(answers, away={*answers.away, *gone})
+    list_servers(console, [*known, *gone], drained, answers, unfinished, power, json=command.json)
     return 0
 
 
-async def _servers_away(config: Config) -> set[ServerName]:
-    """The servers that do not answer just now."""
+def _gone(config: Config, known: Collection[ServerName], unfinished: Sequence[Entry]) -> list[ServerName]:
+    """The servers of workers that are not there now, as far as they have jobs."""
+    attempts = [entry.job.attempt for entry in unfinished if entry.job.in_flight] if config.engine is not None else ()
+    servers = dict.fromkeys(attempt.server for attempt in attempts if attempt is not None)
+    return [server for server in servers if server not in known]
+
+
+async def _ask(config: Config) -> Answers:
+    """Ask the configured servers and those of workers whether they answer just now."""
     # Imported only here: the other commands need no clients, which take a third of their time.
-    from app.application import comfies, open_clients
+    from app.application import comfies, open_clients, open_workers
     from app.service.server_monitor import ServerMonitor
 
-    async with open_clients(config) as clients:
+    if config.engine is not None and find_spec("coredis") is None:
+        complain(WITHOUT_LIBRARY)
+        config = replace(config, engine=None)
+    async with open_workers(config, CLIENT, once=True) as workers, open_clients(config, CLIENT, workers) as clients:
         statuses = await ServerMonitor(comfies(clients), {}).status()
-    return {status.name for status in statuses if status.stats is None}
+        if workers is not None and config.engine is not None and workers.engine.reason is not None:
+            complain(f"{engine_loss_text(workers.engine.reason, config.engine)} Servers of workers are missing here.")
+        away = {status.name for status in statuses if status.stats is None}
+        return Answers(away, workers.lags if workers is not None else {})

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,11 +33,18 @@ COLOURS = {
 }
 
 
+class Answers(Struct, frozen=True):
+    """Which servers do not answer just now, and the servers of workers: the worker, and the seconds since its sign."""
+
+    away: Collection[ServerName]
+    workers: Mapping[ServerName, tuple[str, float]] = {}
+
+
 def list_servers(
     console: Console,
     configured: Sequence[ServerName],
     drained: Sequence[DrainedServer],
-    away: Collection[ServerName],
+    answers: Answers,
     unfinished: Sequence[Entry],
     power: Mapping[ServerName, PowerView],
     *,
@@ -44,15 +52,19 @@ def list_servers(
 ) -> None:
     """Print a table of the servers; or one JSON object a line.
 
-    `away` are the configured servers that do not answer, `unfinished` the jobs of which the journal knows, and `power`
-    is what it says about servers that the bot starts and stops.
+    `configured` includes the servers of workers. `unfinished` are the jobs of which the journal knows, and `power` is
+    what it says about servers that the bot starts and stops.
     """
+    away, workers = answers.away, answers.workers
     drains = {server.name: server for server in drained}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("server", "state", "running", "waiting there", "drained by"):
         table.add_column(name, justify="right" if name == "waiting there" else "left", no_wrap=name == "server")
     if power:
         table.add_column("on in 24 hours", justify="right")
+    if workers:
+        table.add_column("worker", no_wrap=True)
+        table.add_column("last sign", justify="right", no_wrap=True)
     for server in dict.fromkeys((*configured, *drains)):
         view = power.get(server)
         state = _state(server, configured, drains, away, view)
@@ -71,6 +83,8 @@ def list_servers(
                 "power": view.state if view is not None else None,
                 "seconds_on": round(view.used) if view is not None else None,
                 "started_by": view.starter if view is not None else None,
+                "worker": workers[server][0] if server in workers else None,
+                "last_sign_seconds": round(workers[server][1], 3) if server in workers else None,
             }
             console.out(msgspec.json.encode(record).decode(), highlight=False)
             continue
@@ -83,6 +97,7 @@ def list_servers(
             str(len(waiting) or ""),
             Text(who, "dim"),
             *([Text(_hours(view) if view is not None else "", "dim")] if power else []),
+            *(_worker(workers.get(server)) if workers else []),
         )
     if not json:
         console.print(table)
@@ -156,6 +171,11 @@ def _hours(view: PowerView) -> str:
     """For how long a server was on, such as "3 h 05"."""
     minutes = round(view.used / 60)
     return f"{minutes // 60} h {minutes % 60:02}"
+
+
+def _worker(worker: tuple[str, float] | None) -> list[Text]:
+    """The cells about the worker of a server."""
+    return [Text(), Text()] if worker is None else [Text(worker[0]), Text(f"{worker[1]:.1f} s ago", "dim")]
 
 
 def _known(name: str, servers: Sequence[ServerName]) -> ServerName | None:

@@ -6,7 +6,8 @@ journal), `updates` (to be sent to watchers) and `effects` (to be run); the regi
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import PurePath
 
@@ -37,6 +38,7 @@ from app.events import (
     Edited,
     Failed,
     FileRef,
+    Finished,
     JobId,
     Lost,
     PromptId,
@@ -47,10 +49,12 @@ from app.events import (
 from app.ports import History
 from app.reasons.alerts import ResultsGivenUp
 from app.reasons.jobs import (
+    HistoryUnreadable,
     InternalError,
     JobReason,
     PaidRunLost,
     ResultNotFetched,
+    TooManyResults,
     kind_of,
 )
 from app.reasons.servers import ServerReason
@@ -213,6 +217,30 @@ class JobTable:
         job.files = {file: path for file, path in job.files.items() if path is not None}
         if job.history is not None:
             self._gather(job, job.history)
+
+    def forget_absent(self, jobs: Sequence[Job], absent: AbstractSet[str]) -> None:
+        """Forget result files that are not on our disk, before these jobs are loaded from the journal.
+
+        They may be on that of another front. What nobody has seen yet is then fetched again, or made again if it came
+        over the websocket.
+        """
+        known = {job.id: job for job in jobs}
+        for job in jobs:
+            shown = known.get(job.request.lead, job)
+            if job.notified or job.history is None or absent.isdisjoint(job.paths) or not _may_lack(job, shown):
+                continue
+            for each in {shown.id: shown, job.id: job}.values():
+                each.terminal_update, each.gathered = None, False
+                each.notes = [note for note in each.notes if not isinstance(note, (HistoryUnreadable, TooManyResults))]
+            is_streamed = not absent.isdisjoint(job.streamed)
+            job.files = {file: path for file, path in job.files.items() if path is None or path not in absent}
+            job.streamed = [path for path in job.streamed if path not in absent]
+            job.version += 1
+            if is_streamed:
+                job.worker_deaths += 1
+                self.reset_for_retry(job, "its streamed picture is not on this disk")
+            else:
+                self._note(job, "its results are not on this disk")
 
     def adopt_leftovers(self, job: Job) -> None:
         """Know the given up attempts of a job from the journal; the next queries say whether servers have them."""
@@ -591,3 +619,22 @@ class JobTable:
         self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
         self.touch(job)
+
+
+def _may_lack(job: Job, shown: Job) -> bool:
+    """Whether a job can get its files again. `shown` leads its batch, and has its end, or is the job itself.
+
+    What the leading job had for itself is only known of one that succeeded.
+    """
+    is_streamed = bool(streams(job.request.graph))
+    if is_streamed and (job.worker_deaths or job.may_cost_again):
+        return False
+    return all(
+        each.terminal_update is None
+        or (
+            isinstance(each.terminal_update, Finished)
+            and each.history is not None
+            and has_succeeded(each, each.history)
+        )
+        for each in (job, shown)
+    )

@@ -17,6 +17,7 @@ from app.discord.ui.components import Upload
 from app.discord.ui.file_kinds import is_shown
 from app.media_worker.client import MediaClient
 from app.media_worker.protocol import Compressed, Refusal
+from app.ports import OtherDisks
 from app.reasons.files import (
     DoesNotFit,
     PostingNote,
@@ -58,6 +59,9 @@ LONGEST_STEM = 40
 AT_ONCE = 64 * 2**20
 """Bytes of results in memory while they are sent: after an outage a hundred results may be delivered at once."""
 
+BROUGHT_WITHIN = 60.0
+"""Seconds within which results are copied that only another disk has."""
+
 THREADS = 2
 """Threads for file operations here. They are separate from the journal's."""
 
@@ -66,10 +70,20 @@ class UploadPreparer:
     """See `app.discord.messages.ports.PrepareFiles`. `keep_metadata` leaves the workflow in the posted files.
 
     With `mark_results` they carry the mark of `app.media_worker.mark`. The results themselves do not change: the media
-    worker writes other versions into `folder`, which exist within the block.
+    worker writes other versions into `folder`, which exist within the block. `others` are the disks that may have files
+    which this one lacks.
     """
 
-    def __init__(self, media: MediaClient, folder: Path, *, keep_metadata: bool, mark_results: bool) -> None:
+    def __init__(
+        self,
+        media: MediaClient,
+        folder: Path,
+        *,
+        keep_metadata: bool,
+        mark_results: bool,
+        others: OtherDisks | None = None,
+    ) -> None:
+        self._others = others
         self._media = media
         self._folder = folder
         self._keep_metadata = keep_metadata
@@ -92,6 +106,8 @@ class UploadPreparer:
             yield [], [ResultNotPrepared()]
             return
         try:
+            if self._others is not None:
+                await self._others.bring(files, BROUGHT_WITHIN)
             uploads: list[Upload] = []
             notes: dict[PostingNote, None] = {}
             mark = made and self._mark_results

@@ -30,7 +30,7 @@ from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
 from app.events import Failed, Finished, JobId
-from app.ports import ConnectionLost
+from app.ports import ConnectionLost, OtherDisks
 from app.reasons.limits import LimitReason
 from app.service.jobs.follow_ups import is_kept, list_follow_ups
 from app.service.jobs.job_factory import repeat
@@ -53,6 +53,9 @@ MOST_REJECTED = 256
 ACCEPTANCE = 10.0
 """Seconds that somebody on the page waits for the journal: it takes milliseconds, unless the disk is full."""
 
+BROUGHT_WITHIN = 60.0
+"""Seconds within which a result is copied that only another disk has, before it is shown again."""
+
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
 
@@ -71,6 +74,7 @@ class LiveMessages:
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
     `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
+    `others` are the disks that may have files which this one lacks.
     """
 
     def __init__(
@@ -88,7 +92,9 @@ class LiveMessages:
         list_thumbnails: ListThumbnails | None = None,
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
         hide: Callable[[JobId], Awaitable[None]] | None = None,
+        others: OtherDisks | None = None,
     ) -> None:
+        self._others = others
         self._hints = hints
         self.notifications = notifications
         self.sender = sender
@@ -202,6 +208,8 @@ class LiveMessages:
         if update is None:
             raise WorkflowError(JobUnfinished())
         files = update.files if isinstance(update, (Finished, Failed)) else ()
+        if self._others is not None:
+            await self._others.bring(files, BROUGHT_WITHIN)
         if files and not any(map(is_kept, files)):
             raise WorkflowError(ResultNotKept())
         shown = message_ref.read(job.place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import assert_never
 
@@ -43,7 +43,7 @@ from app.service.offers.catalog import Catalog
 from app.service.offers.choices import Choices
 from app.service.offers.examples import PROMPT, example_workflow
 from app.service.people.allowances import Allowances, origin_of
-from app.service.reasons import NoExample, UnknownButton
+from app.service.reasons import Draining, NoExample, UnknownButton
 from app.texts.discord.help import EXAMPLES
 from app.texts.reasons.text import reason_text
 from app.workflows.binding.batch import COUNT
@@ -65,10 +65,11 @@ def typed(action: Action) -> str:
 
 
 class RequestDispatcher:
-    """Carries out each request; it keeps nothing itself. `guarded` buttons are for owners and moderators.
+    """Carries out each request, and knows only which ones are under way.
 
-    `actions` and `starter` are what the page uses as well. `server_names` maps each server to the name that people may
-    read. `picture_seconds` returns how long one picture of a workflow is expected to take.
+    `guarded` buttons are for owners and moderators. `actions` and `starter` are what the page uses as well.
+    `server_names` maps each server to the name that people may read. `picture_seconds` returns how long one picture of
+    a workflow is expected to take.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class RequestDispatcher:
         server_names: Mapping[ServerName, str],
         picture_seconds: Callable[[Workflow], float],
     ) -> None:
+        self._under_way: dict[anyio.CancelScope, UserRequest] = {}
         self._actions = actions
         self._starter = starter
         self._drafts = drafts
@@ -143,7 +145,27 @@ class RequestDispatcher:
                 )
                 refuse = partial(self._refuse, request)
                 work = partial(run_request, partial(self.take, request), "a request failed", refuse, request=name)
-                tasks.start_soon(work, name=name)
+                scope = anyio.CancelScope()
+                self._under_way[scope] = request
+                tasks.start_soon(self._carry_out, scope, work, name=name)
+
+    async def _carry_out(self, scope: anyio.CancelScope, work: Callable[[], Awaitable[object]]) -> None:
+        with scope:
+            await work()
+        self._under_way.pop(scope, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing that arrived is under way."""
+        return not self._under_way
+
+    async def refuse_rest(self) -> None:
+        """End what is still under way because the bot stops, and say so to everybody who asked for it."""
+        rest, self._under_way = self._under_way, {}
+        async with anyio.create_task_group() as tasks:
+            for scope, request in rest.items():
+                scope.cancel()
+                tasks.start_soon(self._refuse, request, reason_text(Draining()), name="refusal")
 
     async def take(self, request: UserRequest) -> None:
         """Do what was asked for; if that is impossible, only tell the person who asked."""

@@ -16,8 +16,9 @@ from app.discord.ui import modals
 from app.discord.ui.forms import MOST_FIELDS, Form
 from app.discord.user_request import ButtonPressed
 from app.events import JobId
-from app.ports import Json
+from app.ports import Json, OtherDisks
 from app.reasons import Reason
+from app.retention.files import files_of
 from app.service.jobs.job_factory import JobFactory, given_values
 from app.service.offers.catalog import Catalog
 from app.service.offers.choices import Choices
@@ -32,12 +33,16 @@ from app.workflows.variations.derive import CHANGES
 SAME_GUARD = {"go": "use", "command": "settings", "adjust": "vary", **dict.fromkeys(CHANGES, "use")}
 """Buttons that do what another one does, by their verbs: `guarded` names that one."""
 
+BROUGHT_WITHIN = 1.5
+"""Seconds for files that only another disk has: Discord waits for three until a form is opened."""
+
 
 class JobActions:
     """Carries out what a button of a job means, for a person wherever they are; it answers nobody.
 
     `guarded` buttons are for owners and moderators. `living` has the jobs whose messages are still kept up to date,
-    `delete_results` deletes the files of a job. Every method raises `WorkflowError` for what cannot be done.
+    `delete_results` deletes the files of a job. `others` are the disks that may have files which this one lacks. Every
+    method raises `WorkflowError` for what cannot be done.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class JobActions:
         guarded: Collection[str],
         living: Container[JobId],
         delete_results: Callable[[Job], Awaitable[None]],
+        others: OtherDisks | None = None,
     ) -> None:
+        self._others = others
         self._registry = registry
         self._job_history = job_history
         self._catalog = catalog
@@ -70,10 +77,13 @@ class JobActions:
         )
 
     async def find(self, job: str) -> Job:
-        """A job by its id."""
+        """A job by its id, with its files, unless they are only on another disk and take too long to be copied."""
         known = await self._job_history.find(job)
         if known is None:
             raise WorkflowError(JobRemoved())
+        if self._others is not None:
+            files = files_of(known)
+            await self._others.bring([*files.results, *files.inputs], BROUGHT_WITHIN)
         return known
 
     def check_guard(self, verb: str, job: Job, person: Person) -> None:
@@ -108,7 +118,7 @@ class JobActions:
             case "fetch":
                 return await self._job_factory.fetch_again(job, person)
             case "retry":
-                return self._job_factory.retry(job, person)
+                return await self._job_factory.retry(job, person)
             case _:
                 request = await self._request_from(pressed, job, person, asked)
                 return None if request is None else replace(request, parent=job.id)

@@ -106,6 +106,14 @@ class RemoteWorker:
             raise Refused(AnswerInvalid(type(answer).__name__), certain=False)
         return self.read(answer, shape)
 
+    async def tell(self, server: str, call: AnyCall) -> None:
+        """Have the worker do something without waiting for its answer; it may be lost. Raises `ConnectionLost`."""
+        if (registration := self.registration) is None:
+            raise ConnectionLost(WorkerAway())
+        data = self._encoded(server, next(self._numbers), call, BEGIN)
+        stream = requests_key(self.name, registration.session)
+        await self.engine.add(stream, data, longest=REQUESTS, seconds=REQUESTS_SECONDS)
+
     def read(self, answer: Done, shape: type[T]) -> T:
         """The value of an answer. Raises `Refused`."""
         try:

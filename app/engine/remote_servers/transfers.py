@@ -77,9 +77,9 @@ async def _chunk(worker: RemoteWorker, server: str, large: Large, number: int) -
 
 
 async def release(worker: RemoteWorker, server: str, transfer: str) -> None:
-    """Have the worker forget a transfer; without an answer it does so after a while."""
-    with suppress(ConnectionLost, Refused):
-        await worker.ask(server, Release(transfer), type(None), CHUNK_SECONDS)
+    """Have the worker forget a transfer, without waiting until it has; it does so anyway after a while."""
+    with suppress(ConnectionLost):
+        await worker.tell(server, Release(transfer))
 
 
 async def push(worker: RemoteWorker, server: str, file: Path, run_sync: RunSync) -> Large:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -18,8 +18,9 @@ from app.config.settings import WORKER_SCHEME, Server
 from app.core.servers.state import ServerSettings
 from app.engine.connection import Engine
 from app.engine.follower import Follower
-from app.engine.keys import LEASES, NAME, replies_key, wake_key, worker_of
-from app.engine.messages import PROTOCOL, InvalidMessage, OfferedServer, Registration, read_registration
+from app.engine.keys import NAME, replies_key, wake_key
+from app.engine.messages import OfferedServer, Registration
+from app.engine.registrations import Registered, registered
 from app.engine.remote_servers.comfy import RemoteComfy, Save
 from app.engine.remote_servers.listening import listening
 from app.engine.remote_servers.remote_worker import RemoteWorker
@@ -63,8 +64,10 @@ class Workers:
         self._workers: dict[str, RemoteWorker] = {}
         self._servers: dict[str, dict[ServerName, ConfiguredServer]] = {}
         self._away_since: dict[str, float] = {}
-        self._refused: dict[str, bytes] = {}
-        """Registrations that cannot be used, each of which is logged once."""
+        self._last_signs: dict[str, float] = {}
+        """When each worker has last renewed its lease, by the clock of the event loop."""
+        self._refused: dict[str, str] = {}
+        """What is wrong with registrations that cannot be used; each is logged once."""
         self._streams = ExitStack()
 
     @property
@@ -76,6 +79,26 @@ class Workers:
         """What a worker says of itself; None while it is away."""
         worker = self._workers.get(name)
         return None if worker is None else worker.registration
+
+    @property
+    def engine(self) -> Engine:
+        """The engine through which they work."""
+        return self._engine
+
+    @property
+    def here(self) -> int:
+        """How many workers are there now."""
+        return sum(worker.registration is not None for worker in self._workers.values())
+
+    @property
+    def lags(self) -> dict[ServerName, tuple[str, float]]:
+        """The worker of each server, and the seconds since its last sign."""
+        now = anyio.current_time()
+        return {
+            server: (worker, now - self._last_signs[worker])
+            for worker, servers in self._servers.items()
+            for server in servers
+        }
 
     @property
     def settings(self) -> dict[ServerName, ServerSettings]:
@@ -105,18 +128,18 @@ class Workers:
     async def look(self) -> None:
         """Compare who is registered with who is known. While the engine is away, everything stays as it is."""
         try:
-            keys = await self._engine.keys(LEASES)
-            values = await self._engine.values(keys)
+            await self._engine.measure()
+            workers = await registered(self._engine)
         except ConnectionLost:
             return
         now = anyio.current_time()
-        registered: set[str] = set()
-        for key, value in zip(keys, values, strict=True):
-            if value is not None and (registration := self._read(key, value)) is not None:
-                registered.add(worker_of(key))
-                await self._register(worker_of(key), registration)
+        usable = {name: worker for name, worker in workers.items() if self._is_usable(name, worker)}
+        for name, worker in usable.items():
+            self._last_signs[name] = now - worker.age
+            if worker.registration is not None:
+                await self._register(name, worker.registration)
         for name, worker in self._workers.items():
-            if name in registered:
+            if name in usable:
                 continue
             if worker.registration is not None:
                 logger.warning("a worker is away", worker=name)
@@ -125,27 +148,21 @@ class Workers:
             elif now - self._away_since[name] >= FORGOTTEN_AFTER:
                 self._servers.pop(name, None)
 
-    def _read(self, key: str, value: bytes) -> Registration | None:
-        problem = ""
-        try:
-            registration = read_registration(value)
-            if registration.protocol == PROTOCOL and worker_of(key):
-                return registration
-            problem = f"protocol {registration.protocol} instead of {PROTOCOL}: update the older program"
-        except InvalidMessage as error:
-            problem = str(error)
-        if self._refused.get(key) != value:
-            self._refused[key] = value
-            logger.warning("a worker cannot be used", key=key[:100], problem=problem[:200])
-        return None
+    def _is_usable(self, name: str, worker: Registered) -> bool:
+        if worker.problem and self._refused.get(name) != worker.problem:
+            self._refused[name] = worker.problem
+            logger.warning("a worker cannot be used", worker=name, problem=worker.problem[:200])
+        return not worker.problem
 
     async def _register(self, name: str, registration: Registration) -> None:
         worker = self._workers.get(name)
         if worker is None:
             worker = RemoteWorker(self._engine, name, self._id, partial(self._client_of, name))
             self._streams.enter_context(self._follower.follow(replies_key(name, self._id), worker.receive))
-            await self._follower.wake()
             self._workers[name] = worker
+            with suppress(ConnectionLost):
+                # Without the engine the reader waits for nothing that would have to end.
+                await self._follower.wake()
         if worker.registration is None or worker.registration.session != registration.session:
             logger.info("a worker is here", worker=name, program=registration.program)
         worker.register(registration)

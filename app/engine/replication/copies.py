@@ -1,8 +1,7 @@
-"""Sends whole copies of the journal through the engine in chunks, of which only a few are there at a time."""
+"""Sends whole copies of the journal through the engine."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -17,9 +16,9 @@ from app.boundary import log_failure
 from app.core.journal_port import JournalError
 from app.core.replication import Position
 from app.engine.connection import FIRST, Engine
-from app.engine.replication import scripts
 from app.engine.replication.lease import FrontLease
-from app.engine.replication.messages import REQUESTS, About, Request, about_key, chunk_key
+from app.engine.replication.messages import REQUESTS, About, Request, about_key
+from app.engine.replication.transfers import KEPT, LOOK, measure, receive_file, send_file
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -28,21 +27,6 @@ T = TypeVar("T", About, Request)
 
 Export: TypeAlias = Callable[[Path], Position]
 """Copies the journal to a new file; how far it is. Synchronous; raises `JournalError`."""
-
-CHUNK = 256 * 2**10
-"""Bytes of a chunk."""
-
-WINDOW = 4
-"""Chunks that wait in the engine at most."""
-
-KEPT = 60.0
-"""Seconds after which the engine forgets what nobody takes."""
-
-PATIENCE = 20.0
-"""Seconds after which a transfer is given up in which nothing happens."""
-
-LOOK = 0.01
-"""Seconds between two looks whether the other side has done something."""
 
 ASKED = 0.25
 """Seconds between two looks whether somebody wants a copy."""
@@ -90,58 +74,25 @@ class CopySender:
             self._copy.unlink(missing_ok=True)
 
     async def _send_file(self, copy: str, position: Position) -> None:
-        size, sha256 = await to_thread.run_sync(_measure, self._copy)
+        size, sha256 = await to_thread.run_sync(measure, self._copy)
         about = About(size, sha256, str(self._journal.parent.absolute()), position.number)
         await self._engine.set(about_key(copy), msgspec.json.encode(about), KEPT)
-        waiting: list[str] = []
-        last = anyio.current_time()
-        with self._copy.open("rb") as file:
-            for number in range(_chunks(size)):
-                while len(waiting) >= WINDOW:
-                    left = await self._engine.script(scripts.WAITING, waiting, [])
-                    if isinstance(left, int) and left < len(waiting):
-                        # They are taken in order.
-                        waiting, last = waiting[len(waiting) - left :], anyio.current_time()
-                    elif anyio.current_time() > last + PATIENCE:
-                        logger.warning("a copy of the journal was not taken")
-                        return
-                    else:
-                        await anyio.sleep(LOOK)
-                chunk = await to_thread.run_sync(file.read, CHUNK)
-                waiting.append(chunk_key(copy, number))
-                await self._engine.set(waiting[-1], chunk, KEPT)
+        if not await send_file(self._engine, copy, self._copy, size):
+            logger.warning("a copy of the journal was not taken")
 
 
 async def receive_copy(engine: Engine, target: Path) -> About:
     """Ask the active front for a copy of its journal, and write it to the file.
 
-    Raises `ConnectionLost`, `TimeoutError` if nobody sends it in time, and `OSError`.
+    Raises `ConnectionLost`, `TimeoutError` if nobody sends it in time, `TransferFailed`, and `OSError`.
     """
     copy = uuid4().hex
     await engine.add(REQUESTS, msgspec.json.encode(Request(copy)), longest=16, seconds=KEPT)
     with anyio.fail_after(PREPARING):
         while (about := _read(await engine.take(about_key(copy)), About)) is None:  # noqa: ASYNC110  another process
             await anyio.sleep(10 * LOOK)
-    digest = hashlib.sha256()
-    with target.open("wb") as file:
-        for number in range(_chunks(about.size)):
-            with anyio.fail_after(PATIENCE):
-                while (chunk := await engine.take(chunk_key(copy, number))) is None:  # noqa: ASYNC110  as above
-                    await anyio.sleep(LOOK)
-            digest.update(chunk)
-            await to_thread.run_sync(file.write, chunk)
-    if digest.hexdigest() != about.sha256:
-        raise TimeoutError("the copy of the journal did not arrive as it was sent")
+    await receive_file(engine, copy, about.size, about.sha256, target)
     return about
-
-
-def _chunks(size: int) -> int:
-    return -(-size // CHUNK)
-
-
-def _measure(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(data: bytes | None, kind: type[T]) -> T | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 from msgspec import Struct
 
@@ -26,8 +28,15 @@ REQUESTS = "atelier:journal:copies"
 STANDBY = "atelier:standby:"
 """The beginning of the keys under which the fronts on standby stand."""
 
+LONGEST = 64 * 2**10
+"""Bytes of the longest message about files."""
+
 MOST_BATCHES = 2_000
 """Batches that are kept; a copy that lacks more is made anew."""
+
+
+FILES = "atelier:files"
+"""The stream of what fronts ask each other about files of jobs."""
 
 
 class Front(Struct, frozen=True):
@@ -66,9 +75,50 @@ def about_key(copy: str) -> str:
     return f"atelier:copy:{copy}:about"
 
 
-def chunk_key(copy: str, number: int) -> str:
-    """One chunk of a copy on its way."""
-    return f"atelier:copy:{copy}:{number}"
+class FileRequest(Struct, frozen=True, tag="request"):
+    """A front lacks a file, which is named by its folder in the data folder and its name."""
+
+    transfer: str
+    front: str
+    name: str
+
+
+class Announcement(Struct, frozen=True, tag="announcement"):
+    """The active front has files that the others will need."""
+
+    id: str
+    names: tuple[str, ...]
+
+
+FileMessage: TypeAlias = FileRequest | Announcement
+
+
+class AboutFile(Struct, frozen=True):
+    """What is sent of a file: its size in bytes, its hash, and when it was last changed, in ns since 1970."""
+
+    size: int
+    sha256: str
+    changed: int
+
+
+def absent_key(transfer: str, front: str) -> str:
+    """Where a front says that it does not have a file."""
+    return f"atelier:copy:{transfer}:absent:{front}"
+
+
+def taken_key(announcement: str, front: str) -> str:
+    """Where a front says whether it has all files of an announcement: "1" or "0"."""
+    return f"atelier:copy:{announcement}:taken:{front}"
+
+
+def read_file_message(data: bytes) -> FileMessage | None:
+    """A message about files; None if it is none of ours."""
+    if len(data) > LONGEST:
+        return None
+    try:
+        return msgspec.json.decode(data, type=FileRequest | Announcement)
+    except msgspec.MsgspecError:
+        return None
 
 
 def lease_of(epoch: int, front: Front) -> bytes:

@@ -32,6 +32,7 @@ from app.engine.replication.messages import (
     read_head,
     read_lease,
 )
+from app.engine.replication.transfers import TransferFailed
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -187,7 +188,7 @@ class FrontOnStandby:
         try:
             about = await receive_copy(self._engine, received)
             await to_thread.run_sync(self._journal.install, received, about.folder, keep)
-        except (JournalError, OSError) as error:
+        except (JournalError, OSError, TransferFailed) as error:
             # A `TimeoutError` is one of the system's errors, too.
             self._say(f"no copy of the journal of the active front was taken: {error}")
             await anyio.sleep(AGAIN)

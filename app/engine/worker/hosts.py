@@ -29,7 +29,9 @@ class Hosts:
 
     async def clients(self, label: str, client: str) -> ServerClients:
         """The clients of a server. Raises `ConnectionLost` if there is no such server, or the id is none."""
-        if (opened := self._open.get((label, client))) is not None:
+        if (opened := self._open.pop((label, client), None)) is not None:
+            # The last one is the one that was used last.
+            self._open[label, client] = opened
             return opened[0]
         if (server := self._servers.get(label)) is None or not _is_id(client):
             raise ConnectionLost(FrameInvalid("unknown server"))

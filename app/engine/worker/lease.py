@@ -10,14 +10,12 @@ import structlog
 
 from app.engine import scripts
 from app.engine.connection import Engine
-from app.engine.keys import lease_key, requests_key
+from app.engine.keys import lease_key, refused_key, requests_key
 from app.engine.messages import Registration
+from app.engine.registrations import LEASE
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)
-
-LEASE = 5.0
-"""Seconds for which a lease lasts."""
 
 RENEWAL = LEASE / 3
 """Seconds between two renewals."""
@@ -27,6 +25,9 @@ PATIENCE = LEASE + 2.0
 
 TRY = 0.25
 """Seconds between two attempts to get a name."""
+
+REFUSED = 600.0
+"""Seconds for which the engine remembers that a second worker wanted a name."""
 
 
 class NameInUse(Exception):
@@ -63,6 +64,7 @@ class Lease:
                 self._ends_at = asked_at + LEASE
                 return
             if asked_at >= deadline:
+                await self._engine.set(refused_key(self.name), b"", REFUSED)
                 raise NameInUse
             await anyio.sleep(TRY)
 

@@ -28,6 +28,7 @@ from app.engine.messages import (
     encode,
 )
 from app.engine.worker.calls import Calls
+from app.engine.worker.clock import ClockDifference
 from app.engine.worker.hosts import Hosts, OpenHost
 from app.engine.worker.lease import Lease
 from app.engine.worker.subscriptions import Subscriptions
@@ -57,7 +58,8 @@ FAREWELL = 1.0
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """What a worker is and has. `servers` are its ComfyUI servers by label; `offer` says which of them it offers now.
 
-    `folder` is for files on their way, and nobody else uses it. `program` is the version.
+    `folder` is for files on their way, and nobody else uses it. `program` is the version, and `hours` are as in
+    `Registration`.
     """
 
     name: str
@@ -66,18 +68,25 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     folder: Path
     program: str
     run_sync: RunSync
+    hours: tuple[int, int] | None = None
 
 
 async def work(engine: Engine, settings: WorkerSettings, open_host: OpenHost) -> None:
     """Work until cancelled, in a new session after each one that ended. Raises `NameInUse`."""
-    hosts = Hosts(settings.servers, open_host)
+    hosts, clock = Hosts(settings.servers, open_host), ClockDifference()
     try:
         while True:
             await engine.ready()
             session = uuid.uuid4().hex
 
             def describe(session: str = session) -> Registration:
-                return Registration(session=session, program=settings.program, servers=settings.offer())
+                return Registration(
+                    session=session,
+                    program=settings.program,
+                    servers=settings.offer(),
+                    hours=settings.hours,
+                    ahead=clock.ahead,
+                )
 
             lease = Lease(engine, settings.name, session, describe)
             try:
@@ -87,7 +96,7 @@ async def work(engine: Engine, settings: WorkerSettings, open_host: OpenHost) ->
                 continue
             logger.warning("the worker is ready", worker=settings.name, engine=engine.settings.address)
             try:
-                await _Session(engine, settings, lease, hosts).run()
+                await _Session(engine, settings, lease, hosts, clock).run()
             finally:
                 with anyio.move_on_after(FAREWELL, shield=True), suppress(ConnectionLost):
                     await engine.ready()
@@ -100,11 +109,14 @@ async def work(engine: Engine, settings: WorkerSettings, open_host: OpenHost) ->
 class _Session:
     """Handles requests for as long as the lease lasts."""
 
-    def __init__(self, engine: Engine, settings: WorkerSettings, lease: Lease, hosts: Hosts) -> None:
+    def __init__(
+        self, engine: Engine, settings: WorkerSettings, lease: Lease, hosts: Hosts, clock: ClockDifference
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._lease = lease
         self._hosts = hosts
+        self._clock = clock
         self._places = anyio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
@@ -124,6 +136,7 @@ class _Session:
 
             tasks.start_soon(read, name="requests")
             tasks.start_soon(transfers.sweep, name="transfers")
+            tasks.start_soon(self._clock.compare, self._engine, name="clock")
             await self._lease.hold()
             tasks.cancel_scope.cancel()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 from msgspec import Struct
 
-from app.engine.chunks import CHUNK_SECONDS, WINDOW, chunks_of, measure, read_chunk, write_chunk
+from app.engine.chunks import CHUNK_SECONDS, WINDOW, chunks_of, measure, measure_and_read, read_chunk, write_chunk
 from app.engine.connection import Engine
 from app.engine.keys import ID, chunk_key
 from app.engine.messages import CHUNK, Large
@@ -51,11 +51,10 @@ class Transfers:
         """Hold a file ready that was written. Its first chunks go to the engine at once. Raises `ConnectionLost`."""
         path = self._folder / transfer
         self._files[transfer] = _File(path, anyio.current_time())
-        size, digest = await self._run_sync(measure, path)
-        ready = min(WINDOW, chunks_of(size))
-        for number in range(ready):
-            await self._push(transfer, path, number)
-        return Large(transfer, size, digest, ready)
+        size, digest, chunks = await self._run_sync(measure_and_read, path, WINDOW)
+        for number, chunk in enumerate(chunks):
+            await self._push(transfer, number, chunk)
+        return Large(transfer, size, digest, len(chunks))
 
     async def offer_value(self, value: bytes) -> Large:
         """Hold a value ready."""
@@ -69,10 +68,9 @@ class Transfers:
         if file is None or number < 0:
             raise ConnectionLost(CutShort(0, CHUNK))
         file.used_at = anyio.current_time()
-        await self._push(transfer, file.path, number)
+        await self._push(transfer, number, await self._run_sync(read_chunk, file.path, number))
 
-    async def _push(self, transfer: str, path: Path, number: int) -> None:
-        chunk = await self._run_sync(read_chunk, path, number)
+    async def _push(self, transfer: str, number: int, chunk: bytes) -> None:
         await self._engine.set(chunk_key(self._worker, transfer, number), chunk, CHUNK_SECONDS)
 
     async def put(self, transfer: str, number: int) -> None:

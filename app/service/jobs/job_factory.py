@@ -18,7 +18,7 @@ from app.core.jobs.job import Batch, Job, JobRequest, Refetch, Variation
 from app.core.journal_port import JobHistory
 from app.core.limits.spending import with_limits
 from app.events import Finished, JobId
-from app.ports import Json
+from app.ports import Json, OtherDisks
 from app.service.jobs.follow_ups import follow_up_of, inherited_values, is_kept, kept_results
 from app.service.jobs.variations import Variations, extending_values, picture_of
 from app.service.offers.catalog import Catalog
@@ -77,8 +77,13 @@ class JobFactory:
         moderation: Moderation,
         variations: Variations,
         is_suspended: Callable[[], bool] = lambda: False,
+        others: OtherDisks | None = None,
     ) -> None:
-        """`is_suspended` says whether nothing can be recorded now, so that nobody waits for it."""
+        """`is_suspended` says whether nothing can be recorded now, so that nobody waits for it.
+
+        `others` are the disks that should have the files of a job before it is accepted.
+        """
+        self._others = others
         self._is_suspended = is_suspended
         self._catalog = catalog
         self._choices = choices
@@ -211,10 +216,10 @@ class JobFactory:
         else:
             raise WorkflowError(UnknownButton())
 
-    def retry(self, job: Job, person: Person) -> JobRequest:
+    async def retry(self, job: Job, person: Person) -> JobRequest:
         """Make an identical job, for this person."""
         self.check_can_repeat(job, person)
-        return _with_recent_files(replace(repeat(job.request, self._catalog), owner=person.user))
+        return await self._with_files(replace(repeat(job.request, self._catalog), owner=person.user))
 
     async def fetch_again(self, job: Job, person: Person) -> JobRequest:
         """Make a job that only downloads the results of an earlier one that did not arrive, from their servers."""
@@ -227,7 +232,7 @@ class JobFactory:
         seeds = job.request.batch.seeds if job.request.batch is not None else ()
         batch = Batch(len(known), seeds, tuple(known[1:])) if len(known) > 1 else None
         request = replace(job.request, job=_new_job(), owner=person.user, lead=JobId(""), part=0)
-        return _with_recent_files(replace(request, refetch=known[0], batch=batch))
+        return await self._with_files(replace(request, refetch=known[0], batch=batch))
 
     def check_can_create(self, workflow: str, person: Person) -> None:
         """Check whether the person may use the workflow now."""
@@ -284,7 +289,18 @@ class JobFactory:
             request = self._varied(request, workflow, variation)
         else:
             request = as_batch(request, workflow.slots)
-        return _with_recent_files(self._catalog.placed(request))
+        return await self._with_files(self._catalog.placed(request))
+
+    async def _with_files(self, request: JobRequest) -> JobRequest:
+        """Return the request once its files are safe."""
+        paths = _files_of(request)
+        for path in paths:
+            # They count as changed now, so that the retention does not delete them meanwhile.
+            with suppress(OSError):
+                os.utime(path)
+        if self._others is not None and paths:
+            await self._others.spread(paths)
+        return request
 
     def _varied(self, request: JobRequest, workflow: Workflow, variation: Variation) -> JobRequest:
         """The request with the graph that starts from a picture, audited by what each able server has."""
@@ -361,10 +377,7 @@ def _new_job() -> JobId:
     return JobId(str(uuid.uuid4()))
 
 
-def _with_recent_files(request: JobRequest) -> JobRequest:
-    """Return the request; its files count as changed now, so that the retention does not delete them meanwhile."""
+def _files_of(request: JobRequest) -> list[str]:
+    """The paths of the files that a request needs."""
     refetched = request.refetch.files if request.refetch is not None else ()
-    for path in (*(upload.path for upload in request.uploads), *(path for _, path in refetched)):
-        with suppress(OSError):
-            os.utime(path)
-    return request
+    return [*(upload.path for upload in request.uploads), *(path for _, path in refetched)]

@@ -19,8 +19,8 @@ from app.entry_points import run_request
 from app.events import JobId
 from app.media_worker.dimensions import read_dimensions
 from app.media_worker.protocol import Dimensions
-from app.ports import RunSync
-from app.retention.files import thumbnail_path
+from app.ports import OtherDisks, RunSync
+from app.retention.files import files_of, thumbnail_path
 from app.service.people.viewer import Viewer
 from app.service.people.visibility import Place, Visibility, no_spoiler
 from app.service.reasons import JobRemoved, ResultNotKept
@@ -51,6 +51,9 @@ more others are accepted meanwhile."""
 
 SOON, PATIENCE_FOR_THUMBNAIL = 20.0, 3.0
 """Seconds from the end of a job within which its thumbnails are expected, and for which one call waits for them."""
+
+BROUGHT_SOON, BROUGHT_WITHIN = 1.5, 20.0
+"""Seconds for files that only another disk has: until a page is shown without them, and until a file is not there."""
 
 ROUNDS = 3
 """How often the choices are read: each time without the channels that turned out to be hidden."""
@@ -113,7 +116,7 @@ class Gallery:
 
     Everybody sees what is their own; of others, what was asked for in a channel of a Discord server that the viewer may
     see now. `is_spoiler` says whether the place of a job, in the frontend's format, hides its result at first. `clock`
-    returns seconds since 1970.
+    returns seconds since 1970. `others` are the disks that may have files which this one lacks.
     """
 
     def __init__(
@@ -124,7 +127,11 @@ class Gallery:
         is_spoiler: Callable[[str], bool] = no_spoiler,
         run_sync: RunSync = to_thread.run_sync,
         clock: Callable[[], float] = time.time,
+        others: OtherDisks | None = None,
     ) -> None:
+        self._others = others
+        self._tried_again: set[JobId] = set()
+        """The entries whose thumbnails were made again, because another front has made them on its disk."""
         self._job_history = job_history
         self._visibility = visibility
         self._is_spoiler = is_spoiler
@@ -206,13 +213,16 @@ class Gallery:
         )
 
     async def job(self, viewer: Viewer, job: str) -> Job:
-        """A job by its whole id, whatever became of it.
+        """A job by its whole id, whatever became of it, with its files as far as they can be copied soon.
 
         Raises `WorkflowError` if there is none, or none that the viewer may see, and `JournalUnavailable`.
         """
         known = await self._find(job)
         if known is None or await self._seen(viewer, known) is None:
             raise WorkflowError(JobRemoved())
+        if self._others is not None:
+            files = files_of(known)
+            await self._others.bring([*files.results, *files.inputs], BROUGHT_SOON)
         return known
 
     async def relatives(self, viewer: Viewer, job: Job) -> Relatives:
@@ -237,7 +247,22 @@ class Gallery:
         if row is None or not row.width or not 0 <= index < len(row.files):
             return None
         path = thumbnail_path(row.files[index])
+        if not await self._run_sync(path.is_file):
+            if self._others is None:
+                return None
+            result = row.files[index]
+            await self._others.bring([result], BROUGHT_SOON)
+            if await self._run_sync(Path(result).is_file):
+                await self._make_again(row.entry.job)
         return path if await self._run_sync(path.is_file) else None
+
+    async def _make_again(self, job: JobId) -> None:
+        """Have the thumbnails of an entry made, which may be only on the disk of another front; wait a little."""
+        if job not in self._tried_again:
+            self._tried_again.add(job)
+            await self._job_history.try_thumbnails_again(job)
+        with anyio.move_on_after(PATIENCE_FOR_THUMBNAIL):
+            await self._job_history.thumbnails_tried(job)
 
     async def file(self, viewer: Viewer, job: str, index: int) -> Path:
         """A file of a result, counted from 0.
@@ -247,6 +272,8 @@ class Gallery:
         row = await self._row(viewer, job)
         if row is not None and 0 <= index < len(row.files):
             path = Path(row.files[index])
+            if self._others is not None:
+                await self._others.bring([str(path)], BROUGHT_WITHIN)
             if await self._run_sync(path.is_file):
                 return path
         raise WorkflowError(ResultNotKept())

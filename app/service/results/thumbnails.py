@@ -14,7 +14,7 @@ from app.core.gallery import GalleryRecords
 from app.entry_points import run_loop
 from app.events import JobId
 from app.media_worker.protocol import Dimensions, Refusal
-from app.ports import RunSync
+from app.ports import OtherDisks, RunSync
 from app.reasons.files import DiskFailed, WorkerUnavailable
 from app.retention.files import PART, thumbnail_path
 from app.service.results.kinds import kind_of
@@ -26,6 +26,9 @@ FIRST = 10.0
 
 AGAIN = 60.0
 """Seconds until the next attempt after one that failed for a reason which may pass."""
+
+BROUGHT_WITHIN = 60.0
+"""Seconds within which a result is copied that only another disk has."""
 
 MOST_TRIES = 3
 """Attempts for one result; then the next one comes."""
@@ -46,10 +49,19 @@ class NotNow(Exception):
 class Thumbnails:
     """Makes the thumbnail of a result beside it, never the same one twice at a time.
 
-    With `mark_results` thumbnails carry the mark of `app.media_worker.mark`.
+    With `mark_results` thumbnails carry the mark of `app.media_worker.mark`. `others` are the disks that may have
+    results which this one lacks.
     """
 
-    def __init__(self, media: MakesThumbnails, *, mark_results: bool, run_sync: RunSync = to_thread.run_sync) -> None:
+    def __init__(
+        self,
+        media: MakesThumbnails,
+        *,
+        mark_results: bool,
+        run_sync: RunSync = to_thread.run_sync,
+        others: OtherDisks | None = None,
+    ) -> None:
+        self._others = others
         self._media = media
         self._mark_results = mark_results
         self._run_sync = run_sync
@@ -61,7 +73,11 @@ class Thumbnails:
         None if there is none: the file is gone, or of a kind that is not shown as a picture, or cannot be decoded.
         Raises `NotNow`.
         """
-        if kind_of([result]) not in {"picture", "video"} or not await self._run_sync(Path(result).is_file):
+        if kind_of([result]) not in {"picture", "video"}:
+            return None
+        if self._others is not None:
+            await self._others.bring([result], BROUGHT_WITHIN)
+        if not await self._run_sync(Path(result).is_file):
             return None
         target = thumbnail_path(result)
         unfinished = target.with_name(f"{target.name}{PART}")

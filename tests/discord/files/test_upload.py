@@ -16,6 +16,7 @@ from app.discord.ui.components import Upload
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import PACKET
 from app.reasons.files import ResultDeleted, ResultNotPrepared, ResultReduced, ResultTooLargeToPost
+from tests.elsewhere import Elsewhere
 from tests.media_worker.processes import running
 from tests.media_worker.samples import SECRET, gif, graph_png, noise
 
@@ -52,6 +53,16 @@ async def test_results_are_files_without_the_graph_for_the_length_of_the_block(t
         assert {upload.dimensions for upload in uploads} == {(200, 160)}
         assert notes == []
     assert picture.exists()
+
+
+async def test_results_that_only_another_disk_has_are_copied_first(tmp_path: Path) -> None:
+    picture = graph_png(tmp_path / "a.png", noise())
+    others = Elsewhere({str(tmp_path / "b.png"): picture.read_bytes()})
+    async with running() as media:
+        fit = UploadPreparer(media, tmp_path / "passing", keep_metadata=True, mark_results=False, others=others)
+        async with fit([str(tmp_path / "b.png"), str(tmp_path / "gone.png")], LIMIT, "ada") as ((upload,), notes):
+            assert content(upload) == picture.read_bytes()
+            assert notes == [ResultDeleted()]
 
 
 async def test_the_graph_stays_where_it_is_wanted(tmp_path: Path) -> None:

@@ -89,7 +89,9 @@ async def test_who_reads_nothing_is_cut_off_and_others_are_answered(monkeypatch:
         for number in range(30):
             deaf = await stack.enter_async_context(await connect(server))
             await deaf.send(request(site, number, "/flood"))
-        await until(lambda: server.open_connections == 30)
+            if not number:
+                await until(lambda: server.open_connections == 1)
+        # Those are accepted before it. The first may be cut off before the last one comes.
         async with await connect(server) as other:
             await other.send(request(site, 99, "/"))
             assert b" 200 " in await until_says(other, b"</html>")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
-from app.core.jobs.job import Job, JobRequest
-from app.events import JobId, ServerName
+from app.core.jobs.job import Job, JobRequest, Upload
+from app.events import JobId, NodeId, ServerName
 from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
 from app.service.offers.catalog import Catalog
@@ -19,6 +20,7 @@ from app.service.reasons import CannotRecord, Draining, NotForYou
 from app.service.requests import Person
 from app.workflows.model import WorkflowError
 from app.workflows.nodes.definitions import Definitions
+from tests.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from app.core.journal_port import JobHistory
@@ -33,7 +35,12 @@ GRAPH = '{"1": {"class_type": "Paint", "inputs": {}}}'
 OIL = Job(request=JobRequest(job=JobId("job"), workflow="oil", graph={}, folder=""))
 
 
-async def factory(folder: Path, draining: anyio.Event, is_suspended: Callable[[], bool] = lambda: False) -> JobFactory:
+async def factory(
+    folder: Path,
+    draining: anyio.Event,
+    is_suspended: Callable[[], bool] = lambda: False,
+    others: Elsewhere | None = None,
+) -> JobFactory:
     """For one workflow that only person 1 may use."""
     (folder / "oil.json").write_text(GRAPH)
     (folder / "oil.toml").write_text('command = "oil"\nusers = ["1"]')
@@ -43,7 +50,7 @@ async def factory(folder: Path, draining: anyio.Event, is_suspended: Callable[[]
     history = cast("JobHistory", None)
     parts = cast("Choices", None), history, cast("InputFiles", None)
     variations = Variations(catalog, history)
-    return JobFactory(catalog, *parts, folder, draining, Moderation(history), variations, is_suspended)
+    return JobFactory(catalog, *parts, folder, draining, Moderation(history), variations, is_suspended, others)
 
 
 @pytest.mark.anyio
@@ -62,7 +69,7 @@ async def test_nothing_is_tried_or_fetched_again_while_the_bot_drains(tmp_path: 
     job_factory = await factory(tmp_path, draining := anyio.Event())
     draining.set()
     with pytest.raises(WorkflowError) as refused:
-        job_factory.retry(OIL, Person(user="1"))
+        await job_factory.retry(OIL, Person(user="1"))
     assert isinstance(refused.value.reason, Draining)
     with pytest.raises(WorkflowError) as refused:
         await job_factory.fetch_again(OIL, Person(user="1"))
@@ -74,7 +81,18 @@ async def test_nothing_is_taken_while_nothing_can_be_recorded(tmp_path: Path) ->
     suspended = True
     job_factory = await factory(tmp_path, anyio.Event(), lambda: suspended)
     with pytest.raises(WorkflowError) as refused:
-        job_factory.retry(OIL, Person(user="1"))
+        await job_factory.retry(OIL, Person(user="1"))
     assert isinstance(refused.value.reason, CannotRecord)
     suspended = False
-    assert job_factory.retry(OIL, Person(user="1"))
+    assert await job_factory.retry(OIL, Person(user="1"))
+
+
+@pytest.mark.anyio
+async def test_the_files_of_a_request_are_at_all_disks_before_it_is_made(tmp_path: Path) -> None:
+    others = Elsewhere()
+    job_factory = await factory(tmp_path, anyio.Event(), others=others)
+    await job_factory.retry(OIL, Person(user="1"))
+    assert others.spread_to == []
+    upload = Upload(NodeId("1"), "image", str(tmp_path / "photo.png"))
+    await job_factory.retry(Job(request=replace(OIL.request, uploads=(upload,))), Person(user="1"))
+    assert others.spread_to == [str(tmp_path / "photo.png")]

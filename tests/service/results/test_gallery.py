@@ -26,6 +26,7 @@ from app.service.results.gallery_filler import GalleryFiller
 from app.service.results.kinds import kind_of
 from app.workflows.model import WorkflowError
 from tests.conftest import inline, virtual
+from tests.elsewhere import Elsewhere
 
 ADA, BOB, DEMO = Viewer("ada"), Viewer("bob"), Viewer("", everything=True)
 ANY = GalleryQuery()
@@ -172,6 +173,39 @@ async def test_a_new_result_has_the_shape_of_its_file_until_its_thumbnail_is_the
     began = anyio.current_time()
     assert await old.thumbnail(ADA, "old", 0) is None
     assert anyio.current_time() == began
+
+
+async def test_what_only_another_disk_has_is_copied_when_somebody_opens_it_and_its_thumbnail_is_made_again(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    made, gone = job("made"), job("gone")
+    path = tmp_path / "made.png"
+    for each, file in ((made, path), (gone, tmp_path / "gone.png")):
+        each.terminal_update = Finished(ServerName("studio"), files=(str(file),), job=each.id)
+        await journal.record([each], [])
+        await journal.keep_dimensions(each.id, 384, 100)
+    gallery = Gallery(journal, Channels("c1"), run_sync=inline, others=Elsewhere({str(path): b"picture"}))
+    assert (await gallery.job(ADA, "made")).id == "made"
+    assert path.read_bytes() == b"picture"
+    path.unlink()
+    assert await gallery.file(ADA, "made", 0) == path
+    with pytest.raises(WorkflowError):
+        await gallery.file(ADA, "gone", 0)
+
+    async def make() -> None:
+        unmade = await journal.next_without_thumbnails()
+        assert unmade.job == "made", "of the other one nobody has the result"
+        thumbnail_path(str(path)).touch()
+        await journal.keep_dimensions(unmade.job, 384, 100)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(make)
+        assert await gallery.thumbnail(ADA, "gone", 0) is None
+        path.unlink()
+        assert await gallery.thumbnail(ADA, "made", 0) == thumbnail_path(str(path))
+    row = await journal.gallery_row(gone.id)
+    assert row is not None
+    assert row.width == 384, "who has the result can still show it in its shape"
 
 
 async def test_a_channel_is_asked_for_once_on_a_page_and_only_some_at_a_time(journal: SqliteJournal) -> None:

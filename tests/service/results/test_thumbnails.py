@@ -19,6 +19,7 @@ from app.reasons.files import DiskFailed, FileDamaged, FileReason, WorkerUnavail
 from app.retention.files import PART, delete_results, thumbnail_path
 from app.service.results.thumbnails import AGAIN, FIRST, MOST_TRIES, NotNow, ThumbnailActor, Thumbnails
 from tests.conftest import inline, virtual
+from tests.elsewhere import Elsewhere
 
 
 @pytest.fixture(params=["trio", "asyncio"])
@@ -191,3 +192,12 @@ async def test_a_disk_that_cannot_be_written_is_a_reason_to_try_again(
     thumbnails = Thumbnails(Worker(), mark_results=False, run_sync=full)  # pyright: ignore[reportArgumentType]
     with pytest.raises(NotNow):
         await thumbnails.make(str(tmp_path / "a.png"))
+
+
+async def test_the_thumbnail_of_a_result_that_only_another_disk_has_is_made(tmp_path: Path) -> None:
+    result = str(tmp_path / "a.png")
+    others = Elsewhere({result: b"picture"})
+    thumbnails = Thumbnails(Worker(), mark_results=True, run_sync=inline, others=others)
+    assert await thumbnails.make(result) is not None
+    assert await thumbnails.make(str(tmp_path / "gone.png")) is None
+    assert sorted(names(tmp_path)) == ["a.png", "a.png.thumbnail"]

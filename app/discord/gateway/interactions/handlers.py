@@ -6,8 +6,8 @@ prefilled form, and only for a short time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import anyio
@@ -127,6 +127,8 @@ class InteractionHandlers:
         self._rest_url = rest_url
         self.forms = Forms()
         self.workflows: Mapping[str, Workflow] = {}
+        self._acknowledging: set[str] = set()
+        """The tokens of interactions that are acknowledged just now."""
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
@@ -155,7 +157,7 @@ class InteractionHandlers:
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
-        caller = await defer(interaction, PUBLIC if command == "show" else ALONE)
+        caller = await self._defer(interaction, PUBLIC if command == "show" else ALONE)
         await self._send_request(caller, BuiltinCommand(command=command, argument=argument))
 
     async def moderated(self, interaction: hikari.CommandInteraction, command: str, given: Given) -> None:
@@ -172,7 +174,7 @@ class InteractionHandlers:
             reason=str(reason or ""),
             days=float(days) if isinstance(days, (int, float)) else None,
         )
-        await self._send_request(await defer(interaction, ALONE), moderator_command)
+        await self._send_request(await self._defer(interaction, ALONE), moderator_command)
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
@@ -261,12 +263,11 @@ class InteractionHandlers:
             if (refusal := await self._refusal(interaction, press)) is not None:
                 await say(interaction, refusal)
                 return
-            caller = await defer(interaction, PUBLIC)
+            caller = await self._defer(interaction, PUBLIC)
         elif press.verb in ANSWERS_ALONE or (press.verb in PAGES and not interaction.message.flags & ALONE):
-            caller = await defer(interaction, ALONE)
+            caller = await self._defer(interaction, ALONE)
         else:
-            await defer_update(interaction)
-            caller = caller_of(interaction, str(interaction.message.id), fresh=False)
+            caller = await self._defer_update(interaction, interaction.message)
         fields = {press.workflow: "".join(interaction.values)} if press.verb == PICK else None
         await self._send_request(caller, ButtonPressed(press=press, message=str(interaction.message.id), fields=fields))
 
@@ -292,10 +293,9 @@ class InteractionHandlers:
             await say(interaction, refusal, submission.typed)
             return
         if press.verb in CHANGES_ITS_MESSAGE and interaction.message is not None:
-            await defer_update(interaction)
-            caller = caller_of(interaction, str(interaction.message.id), fresh=False)
+            caller = await self._defer_update(interaction, interaction.message)
         else:
-            caller = await defer(interaction, PUBLIC)
+            caller = await self._defer(interaction, PUBLIC)
         pressed = ButtonPressed(press=press, fields=submission.fields, files=submission.files, typed=submission.typed)
         await self._send_request(caller, pressed)
 
@@ -334,12 +334,42 @@ class InteractionHandlers:
         except WorkflowError as error:
             await say(interaction, reason_text(error.reason), typed)
             return
-        await self._send_request(await defer(interaction, PUBLIC), request)
+        await self._send_request(await self._defer(interaction, PUBLIC), request)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is acknowledged just now, and not in the inbox yet. Any thread may ask."""
+        return not self._acknowledging
+
+    async def _defer(self, interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
+        """See `app.discord.gateway.interactions.responses.defer`. `_send_request` must follow."""
+        with self._acknowledges(interaction):
+            return await defer(interaction, flags)
+
+    async def _defer_update(
+        self, interaction: hikari.ComponentInteraction | hikari.ModalInteraction, message: hikari.Message
+    ) -> Caller:
+        """Acknowledge an interaction that may change this message. `_send_request` must follow. Raises `SendError`."""
+        with self._acknowledges(interaction):
+            await defer_update(interaction)
+            return caller_of(interaction, str(message.id), fresh=False)
+
+    @contextmanager
+    def _acknowledges(self, interaction: Answerable) -> Generator[None]:
+        self._acknowledging.add(interaction.token)
+        try:
+            yield
+        except BaseException:
+            self._acknowledging.discard(interaction.token)
+            raise
 
     async def _send_request(self, caller: Caller, action: Action) -> None:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            # The application is shutting down; nothing was promised to the person yet.
-            await self._into_core(self._inbox.send, UserRequest(caller, action))
+        try:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                # The application is shutting down; nothing was promised to the person yet.
+                await self._into_core(self._inbox.send, UserRequest(caller, action))
+        finally:
+            self._acknowledging.discard(caller.token)
 
 
 def _press(interaction: hikari.ComponentInteraction) -> Press | None:
