@@ -350,7 +350,7 @@ def a_button_of_an_earlier_life_breaks_the_dispatcher() -> Generator[None]:
 def a_retry_keeps_the_old_id() -> Generator[None]:
     """Let **Retry** submit the same job again."""
 
-    def retry(_: JobFactory, job: Job, person: Person) -> JobRequest:
+    async def retry(_: JobFactory, job: Job, person: Person) -> JobRequest:
         del person
         return job.request
 
