@@ -80,12 +80,14 @@ class Line:
         able: AbleServers,
         queue: FairQueue,
         times: RunTimes,
+        depth: int,
     ) -> None:
         self._job_table = job_table
         self._servers = servers
         self._able = able
         self._queue = queue
         self._times = times
+        self._depth = depth
         self._newest_dispatched = 0
         """The highest number of a job that was dispatched, in the order of acceptance."""
         self._promises: dict[JobId, Promise] = {}
@@ -230,7 +232,7 @@ class Line:
             ServerOutlook(name, ready, "", self._times.estimates.loading_seconds(name))
             for name, ready in servers.items()
         ]
-        played = forecast(self._queue, [*self._outlooks(now), *started], self._seconds)
+        played = forecast(self._queue, [*self._outlooks(now), *started], self._seconds, self._may_wait_at_server)
         if len(self._queue) <= MOST_DECISIONS or len(played.ranks) < MOST_DECISIONS:
             return played.takers & servers.keys()
         # So many wait that not even the start of these servers was reached.
@@ -309,7 +311,7 @@ class Line:
         is_exact = self.turn == self._forecast_turn
         if now < self._forecast_until and (is_exact or len(self._queue) > SHORT_LINE):
             return
-        self._forecast = forecast(self._queue, self._outlooks(now), self._seconds)
+        self._forecast = forecast(self._queue, self._outlooks(now), self._seconds, self._may_wait_at_server)
         self._crowd = self._queue.crowd()
         self._at_servers = sum(
             server_state.foreign + sum(1 for _ in self._job_table.occupying(name))
@@ -323,15 +325,27 @@ class Line:
     def _outlooks(self, now: float) -> list[ServerOutlook]:
         """The servers that take jobs, and those that are being started, by weight."""
         return [
-            ServerOutlook(
-                name, ready + self._times.free_in(name, now), state.models, self._times.estimates.loading_seconds(name)
-            )
-            for name, state in sorted(self._servers.items(), key=lambda item: -item[1].weight)
+            self._outlook(state, ready, now)
+            for state in sorted(self._servers.values(), key=lambda state: -state.weight)
             if (ready := _ready_in(state, now)) is not None
         ]
 
+    def _outlook(self, state: ServerState, ready: float, now: float) -> ServerOutlook:
+        first, *others = self._times.remaining_at(state.name, now) or (0.0,)
+        return ServerOutlook(
+            state.name,
+            ready + first,
+            state.models,
+            self._times.estimates.loading_seconds(state.name),
+            runs=first > 0.0 and not state.foreign,
+            then=sum(others),
+        )
+
     def _seconds(self, queued: QueuedJob, server: ServerName) -> float:
         return self._times.expected(self._job_table.jobs[queued.job], server)
+
+    def _may_wait_at_server(self, queued: QueuedJob) -> bool:
+        return self._depth > 1 and not self._job_table.jobs[queued.job].request.price
 
 
 def _ready_in(state: ServerState, now: float) -> float | None:
