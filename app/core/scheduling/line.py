@@ -35,6 +35,10 @@ from app.reasons.limits import Whom
 PER_WAITING_JOB = 0.01
 """Seconds that a forecast counts as current, for each waiting job: it takes about a five-hundredth of that to make."""
 
+FRESH = 0.1
+"""Of that time, the share for a job that came after the forecast was made: the first start that its person is told
+should not come from averages."""
+
 STEADY, STEADY_SHARE = 2.0, 0.1
 """Seconds, and the share of the time until then, by which an expected start may move before it is reported anew."""
 
@@ -100,6 +104,7 @@ class Line:
         self._at_servers = 0
         """How many prompts the servers had when the forecast was made."""
         self._forecast_until = float("-inf")
+        self._forecast_at = 0.0
         self._forecast_turn = 0
         self.turn = 0
         """A number that the scheduler changes whenever jobs or servers have changed."""
@@ -270,7 +275,7 @@ class Line:
             ahead, starts_in = self._at_server(job, attempt, now)
             server = attempt.server
         else:
-            self._renew_forecast(now)
+            self._renew_forecast(now, job.id)
             outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
             ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
         known = self._times.estimates.knows_any or isinstance(note, ServersStarting)
@@ -307,9 +312,12 @@ class Line:
         starts_in = sum(self._times.remaining(other, server, now) for other in before)
         return leftovers + attempt.foreign + len(before), starts_in
 
-    def _renew_forecast(self, now: float) -> None:
+    def _renew_forecast(self, now: float, for_job: JobId | None = None) -> None:
         is_exact = self.turn == self._forecast_turn
-        if now < self._forecast_until and (is_exact or len(self._queue) > SHORT_LINE):
+        until = self._forecast_until
+        if not is_exact and for_job is not None and for_job not in self._queued_updates:
+            until = self._forecast_at + FRESH * (until - self._forecast_at)
+        if now < until and (is_exact or len(self._queue) > SHORT_LINE):
             return
         self._forecast = forecast(self._queue, self._outlooks(now), self._seconds, self._may_wait_at_server)
         self._crowd = self._queue.crowd()
@@ -320,6 +328,7 @@ class Line:
             if not server_state.drained and not server_state.leaving
         )
         self._forecast_turn = self.turn
+        self._forecast_at = now
         self._forecast_until = now + min(LONGEST_CURRENT, PER_WAITING_JOB * len(self._queue))
 
     def _outlooks(self, now: float) -> list[ServerOutlook]:
