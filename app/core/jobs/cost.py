@@ -107,18 +107,41 @@ class Estimates:
     def __init__(self) -> None:
         self._by_server: dict[tuple[str, ServerName], _Measured] = {}
         self._by_workflow: dict[str, _Measured] = {}
-        self._loads: dict[ServerName, deque[float]] = {}
+        self._loading_runs: dict[ServerName, deque[Run]] = {}
+        """Recent runs on each server that had to load their models."""
+        self._loads: dict[ServerName, float] = {}
 
     def learn(self, run: Run) -> None:
         """Take a measured run into account."""
         if not run.completed or run.work <= 0:
             return
-        known = self._by_server.setdefault((run.workflow, run.server), _Measured())
-        if run.loading and known.loaded:
-            load = max(0.0, run.seconds - median(known.loaded) * run.work)
-            self._loads.setdefault(run.server, deque(maxlen=REMEMBERED)).append(load)
-        for measured in (known, self._by_workflow.setdefault(run.workflow, _Measured())):
+        if run.loading:
+            self._loading_runs.setdefault(run.server, deque(maxlen=REMEMBERED)).append(run)
+        for measured in (
+            self._by_server.setdefault((run.workflow, run.server), _Measured()),
+            self._by_workflow.setdefault(run.workflow, _Measured()),
+        ):
             measured.add(run.seconds / run.work, loading=run.loading)
+        if (load := self._measured_load(run.server)) is not None:
+            self._loads[run.server] = load
+
+    def _measured_load(self, server: ServerName) -> float | None:
+        """The median of how much longer runs took that had to load their models, in seconds.
+
+        How long a run would have taken otherwise is the less certain the longer it is, so it counts the less.
+        """
+        extra: list[tuple[float, float]] = []
+        for run in self._loading_runs.get(server, ()):
+            known = self._by_server[run.workflow, server]
+            if known.loaded:
+                usual = known.rate * run.work
+                extra.append((run.seconds - usual, 1.0 / max(usual, 1.0)))
+        half = sum(weight for _, weight in extra) / 2
+        for seconds, weight in sorted(extra):
+            half -= weight
+            if half <= 0:
+                return max(0.0, seconds)
+        return None
 
     @property
     def knows_any(self) -> bool:
@@ -142,8 +165,7 @@ class Estimates:
 
     def loading_seconds(self, server: ServerName) -> float:
         """How long this server typically takes to load other models, in seconds; 0 until that was measured."""
-        loads = self._loads.get(server)
-        return median(loads) if loads else 0.0
+        return self._loads.get(server, 0.0)
 
 
 def _inputs(graph: Graph) -> Iterator[Mapping[str, object]]:

@@ -35,6 +35,10 @@ from app.reasons.limits import Whom
 PER_WAITING_JOB = 0.01
 """Seconds that a forecast counts as current, for each waiting job: it takes about a five-hundredth of that to make."""
 
+FRESH = 0.1
+"""Of that time, the share for a job that came after the forecast was made: the first start that its person is told
+should not come from averages."""
+
 STEADY, STEADY_SHARE = 2.0, 0.1
 """Seconds, and the share of the time until then, by which an expected start may move before it is reported anew."""
 
@@ -80,12 +84,14 @@ class Line:
         able: AbleServers,
         queue: FairQueue,
         times: RunTimes,
+        depth: int,
     ) -> None:
         self._job_table = job_table
         self._servers = servers
         self._able = able
         self._queue = queue
         self._times = times
+        self._depth = depth
         self._newest_dispatched = 0
         """The highest number of a job that was dispatched, in the order of acceptance."""
         self._promises: dict[JobId, Promise] = {}
@@ -98,6 +104,7 @@ class Line:
         self._at_servers = 0
         """How many prompts the servers had when the forecast was made."""
         self._forecast_until = float("-inf")
+        self._forecast_at = 0.0
         self._forecast_turn = 0
         self.turn = 0
         """A number that the scheduler changes whenever jobs or servers have changed."""
@@ -230,7 +237,7 @@ class Line:
             ServerOutlook(name, ready, "", self._times.estimates.loading_seconds(name))
             for name, ready in servers.items()
         ]
-        played = forecast(self._queue, [*self._outlooks(now), *started], self._seconds)
+        played = forecast(self._queue, [*self._outlooks(now), *started], self._seconds, self._may_wait_at_server)
         if len(self._queue) <= MOST_DECISIONS or len(played.ranks) < MOST_DECISIONS:
             return played.takers & servers.keys()
         # So many wait that not even the start of these servers was reached.
@@ -268,7 +275,7 @@ class Line:
             ahead, starts_in = self._at_server(job, attempt, now)
             server = attempt.server
         else:
-            self._renew_forecast(now)
+            self._renew_forecast(now, job.id)
             outlook = self._forecast.of(job.id, lambda: self._queue.ahead_of(job.id, self._crowd))
             ahead, starts_in, server = self._at_servers + outlook.ahead, outlook.starts_in, None
         known = self._times.estimates.knows_any or isinstance(note, ServersStarting)
@@ -305,11 +312,14 @@ class Line:
         starts_in = sum(self._times.remaining(other, server, now) for other in before)
         return leftovers + attempt.foreign + len(before), starts_in
 
-    def _renew_forecast(self, now: float) -> None:
+    def _renew_forecast(self, now: float, for_job: JobId | None = None) -> None:
         is_exact = self.turn == self._forecast_turn
-        if now < self._forecast_until and (is_exact or len(self._queue) > SHORT_LINE):
+        until = self._forecast_until
+        if not is_exact and for_job is not None and for_job not in self._queued_updates:
+            until = self._forecast_at + FRESH * (until - self._forecast_at)
+        if now < until and (is_exact or len(self._queue) > SHORT_LINE):
             return
-        self._forecast = forecast(self._queue, self._outlooks(now), self._seconds)
+        self._forecast = forecast(self._queue, self._outlooks(now), self._seconds, self._may_wait_at_server)
         self._crowd = self._queue.crowd()
         self._at_servers = sum(
             server_state.foreign + sum(1 for _ in self._job_table.occupying(name))
@@ -318,20 +328,33 @@ class Line:
             if not server_state.drained and not server_state.leaving
         )
         self._forecast_turn = self.turn
+        self._forecast_at = now
         self._forecast_until = now + min(LONGEST_CURRENT, PER_WAITING_JOB * len(self._queue))
 
     def _outlooks(self, now: float) -> list[ServerOutlook]:
         """The servers that take jobs, and those that are being started, by weight."""
         return [
-            ServerOutlook(
-                name, ready + self._times.free_in(name, now), state.models, self._times.estimates.loading_seconds(name)
-            )
-            for name, state in sorted(self._servers.items(), key=lambda item: -item[1].weight)
+            self._outlook(state, ready, now)
+            for state in sorted(self._servers.values(), key=lambda state: -state.weight)
             if (ready := _ready_in(state, now)) is not None
         ]
 
+    def _outlook(self, state: ServerState, ready: float, now: float) -> ServerOutlook:
+        first, *others = self._times.remaining_at(state.name, now) or (0.0,)
+        return ServerOutlook(
+            state.name,
+            ready + first,
+            state.models,
+            self._times.estimates.loading_seconds(state.name),
+            runs=first > 0.0 and not state.foreign,
+            then=sum(others),
+        )
+
     def _seconds(self, queued: QueuedJob, server: ServerName) -> float:
         return self._times.expected(self._job_table.jobs[queued.job], server)
+
+    def _may_wait_at_server(self, queued: QueuedJob) -> bool:
+        return self._depth > 1 and not self._job_table.jobs[queued.job].request.price
 
 
 def _ready_in(state: ServerState, now: float) -> float | None:

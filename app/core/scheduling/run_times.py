@@ -68,10 +68,6 @@ class RunTimes:
         """How many seconds some server is expected to run a request; none if it only downloads results."""
         return self.estimates.seconds(request.workflow, work, request.cost) if request.refetch is None else 0.0
 
-    def free_in(self, server: ServerName, now: float) -> float:
-        """In how many seconds a server is expected to have done what we sent it."""
-        return sum(self.remaining_at(server, now))
-
     def remaining_at(self, server: ServerName, now: float) -> list[float]:
         """How many seconds a server is expected to need for each job that it has, in order."""
         return [self.remaining(job, server, now) for job, _ in self._job_table.in_flight(server)]

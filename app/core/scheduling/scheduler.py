@@ -56,7 +56,7 @@ class Scheduler:
         """The servers that stay configured, and which workflows they may run, when the queue was last adapted."""
         self._offered: Offered | None = None
         """What the servers could run then."""
-        self.line = Line(job_table, servers, able, self._queue, self._times)
+        self.line = Line(job_table, servers, able, self._queue, self._times, depth)
         self.admission = Admission(job_table, self._times, self.line)
 
     def learn(self, runs: Iterable[Run]) -> None:

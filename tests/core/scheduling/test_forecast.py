@@ -23,7 +23,7 @@ def played(jobs: list[QueuedJob], *servers: ServerOutlook) -> Forecast:
     queue = FairQueue()
     for job in jobs:
         queue.add(job)
-    made = forecast(queue, servers, lambda job, server: job.seconds * SPEEDS[server])
+    made = forecast(queue, servers, lambda job, server: job.seconds * SPEEDS[server], lambda job: not job.batch)
     assert len(queue) == len(jobs), "only a copy is changed"
     return made
 
@@ -33,8 +33,8 @@ def starts(made: Forecast, count: int) -> list[float]:
 
 
 def test_jobs_start_where_a_server_is_free_first() -> None:
-    made = played(waiting(5), ServerOutlook(FAST, 4.0, "", 0.0), ServerOutlook(SLOW, 0.0, "", 0.0))
-    assert starts(made, 5) == [0.0, 4.0, 14.0, 24.0, 30.0]
+    made = played(waiting(5), ServerOutlook(FAST, 4.0, "", 0.0, runs=True), ServerOutlook(SLOW, 0.0, "", 0.0))
+    assert starts(made, 5) == [0.0, 4.0, 14.0, 24.0, 34.0]
 
 
 def test_loading_other_models_takes_its_time() -> None:
@@ -54,3 +54,28 @@ def test_a_job_that_nobody_can_run_now_has_a_place_behind_those_that_are_run() -
     jobs = [*waiting(2), QueuedJob(job=JobId("picky"), number=9, person="ben", servers=frozenset({SLOW}))]
     outlook = played(jobs, ServerOutlook(FAST, 0.0, "", 0.0)).of(JobId("picky"), lambda: 2)
     assert (outlook.ahead, outlook.starts_in) == (2, 20.0)
+
+
+def test_a_job_waits_at_a_server_with_its_models_although_its_person_is_not_next() -> None:
+    jobs = [
+        QueuedJob(job=JobId("other"), number=0, person="ada", models="y", seconds=30.0),
+        QueuedJob(job=JobId("same"), number=1, person="ben", models="x", seconds=30.0),
+        QueuedJob(job=JobId("never waits there"), number=2, person="ben", models="x", seconds=30.0, batch="paid"),
+    ]
+    servers = ServerOutlook(FAST, 50.0, "x", 20.0, runs=True), ServerOutlook(SLOW, 400.0, "z", 20.0, runs=True)
+    made = played(jobs, *servers)
+    assert {job: made.starts[rank] for job, rank in made.ranks.items()} == {
+        "same": 50.0,
+        "never waits there": 80.0,
+        "other": 110.0,
+    }
+
+
+def test_what_waits_at_a_server_runs_there_before_the_next_job() -> None:
+    made = played(waiting(2), ServerOutlook(FAST, 4.0, "", 0.0, runs=True, then=30.0))
+    assert starts(made, 2) == [34.0, 44.0]
+
+
+def test_a_job_does_not_wait_at_a_slow_server_if_a_fast_one_is_done_with_it_first() -> None:
+    servers = ServerOutlook(SLOW, 4.0, "", 0.0, runs=True), ServerOutlook(FAST, 5.0, "", 0.0, runs=True)
+    assert starts(played(waiting(3), *servers), 3) == [5.0, 4.0, 15.0]
