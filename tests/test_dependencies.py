@@ -106,14 +106,12 @@ PARTS = {
 IMPORTERS = {
     "httpx": [
         "comfy/client",
-        "comfy/connections",
         "comfy/errors",
         "comfy/exchange",
         "discord/files/download",
         "http/page/login/discord",
         "webhook",
     ],
-    "h11": ["comfy/connections", "http/server"],
     "httpx_oauth": ["http/page/login/discord"],
     "itsdangerous": ["http/page/protection/signing"],
     "jinja2": ["http/page/rendering"],

@@ -28,7 +28,6 @@ ALLOWED = {
     "core/scheduling/power_plan": {"PowerPlan"},
     # What a server or a library says, and what is said to them.
     "core/jobs/results": {"first_line", "failure"},
-    "comfy/connections": {"_Connection"},
     "comfy/errors": {"_left"},
     "comfy/validation_errors": {"_problems", "_missing_class"},
     "comfy/websocket/address": {"headers_of"},

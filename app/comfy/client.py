@@ -14,7 +14,6 @@ import msgspec
 from anyio import to_thread
 
 from app.comfy import http_schemas
-from app.comfy.connections import Connections
 from app.comfy.download import save
 from app.comfy.exchange import Answer, Requests, body, media_type
 from app.comfy.json import decode, decode_shallow
@@ -74,6 +73,9 @@ It is as long as the wait for a pong, so that no query hangs on a half-open conn
 does. A caller that gets no answer tries again, on another connection.
 """
 
+LIMITS = httpx.Limits(max_connections=2 * LANES, max_keepalive_connections=2 * LANES, keepalive_expiry=30.0)
+"""Idle connections are kept for less time than aiohttp, ComfyUI's server, keeps them: 75 s."""
+
 PREVIEW_METHODS = {"off": "none", "server": None}
 """What ComfyUI calls a setting of `previews`, if it has another name; None to leave the choice to the server."""
 
@@ -102,7 +104,9 @@ async def open_comfy_client(
     `OSError` for a CA file that cannot be read. Proxies of the environment are not used: the server is usually on our
     own network or on this machine.
     """
-    async with transport or Connections(tls_context(server), 2 * LANES) as opened:
+    async with transport or httpx.AsyncHTTPTransport(
+        verify=tls_context(server), trust_env=False, limits=LIMITS
+    ) as opened:
         requests = Requests(opened, without_login(server.url), headers_of(server))
         preview_method = PREVIEW_METHODS.get(server.previews, server.previews)
         yield ComfyClient(requests, client_id, run_sync, largest_result, preview_method, api_key)

@@ -30,6 +30,9 @@ from tests.comfy.websocket.hostile import http as http_answer
 from tests.comfy.websocket.hostile import json as json_answer
 from tests.conftest import inline
 
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(x|core).*:ResourceWarning")
+"""httpx leaves what is not read or sent to its end to the garbage collector, and trio says so."""
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_open(earlier_objects_frozen: None) -> Iterator[None]:
