@@ -62,7 +62,7 @@ async def outcome(
     states = Counter(job.state for job, _ in jobs)
     broken += [f"{job.id} is {job.state.name}, told: {job.notified}" for job, _ in jobs if not _is_well(job)]
     for job, rows in jobs:
-        ends = [row.transition.state for row in rows if row.transition.state in TERMINAL]
+        ends = {(row.transition.state, row.transition.version) for row in rows if row.transition.state in TERMINAL}
         if len(ends) != 1:
             broken.append(f"{job.id} ended {len(ends)} times: {ends}")
     messages = Counter(job_of(message) for message in cluster.discord.messages if buttons_of(message))
