@@ -60,6 +60,11 @@ def at_home(words: list[str], addresses: Mapping[str, str]) -> list[str]:
     return text.split("\n")
 
 
+def has_command(discord: FakeDiscord, name: str) -> bool:
+    """Whether people see the command; in the fake's thread."""
+    return any(command["name"] == name for command in discord.state.commands.of[None])
+
+
 @asynccontextmanager
 async def simulator(service: Service, folder: Path) -> AsyncGenerator[str]:
     """A simulated ComfyUI as the file starts it, but reachable from this machine alone; yields its host and port."""
@@ -113,7 +118,8 @@ async def everything(discord: FakeDiscord, folder: Path) -> AsyncGenerator[dict[
                 )
             )
             if name == "front-1":
-                await discord.until(lambda: discord.state.commands.of[None], PATIENCE)
+                # The first commands are made before it knows what its servers can run.
+                await discord.until(lambda: has_command(discord, "txt2img"), PATIENCE)
         yield running
 
 
