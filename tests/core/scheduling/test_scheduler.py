@@ -271,6 +271,19 @@ def test_expected_starts_are_right_for_a_mixed_load() -> None:
     assert place.starts_in == 26.0, "the film occupies the other server for ten minutes"
 
 
+def test_the_first_expected_start_of_a_job_is_not_an_average_of_the_line_before_it() -> None:
+    desk = Desk(depth=1, runs=(run(PICTURE, 10.0), run(FILM, 600.0)))
+    desk.ask(*(f"film {number}" for number in range(30)), workflow=FILM)
+    desk.start("film 0")
+    desk.ask(*(f"picture {number}" for number in range(30)), person="ben")
+    desk.now += 0.1
+    desk.job_table.accept(replace(desk.job("picture 0").request, job=JobId("mine"), owner="cleo"))
+    desk.plan()
+    first = desk.scheduler.line.snapshot(desk.job("mine"), desk.now)[-1]
+    assert isinstance(first, Queued)
+    assert first.starts_in == 610.0, "after the film that runs and one picture of Ben's, who had as little time"
+
+
 def test_a_job_that_needs_a_second_attempt_keeps_its_turn_and_is_charged_once() -> None:
     desk = Desk(depth=1, runs=(run(PICTURE, 10.0),))
     desk.ask("1", person="ada")
