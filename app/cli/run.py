@@ -15,6 +15,7 @@ from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.config.load import reload_config
 from app.config.settings import Config
+from app.core.journal_port import JournalUnavailable
 from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
@@ -137,8 +138,6 @@ async def run_bot(
 
 def _is_active(publisher: Publisher | None) -> bool:
     """Whether no other front can be at work now."""
-    from app.core.journal_port import JournalUnavailable
-
     try:
         if publisher is not None:
             publisher.check()
