@@ -67,6 +67,10 @@ def drawn(rng: random.Random) -> Command:
     async def claim(engine: Engine, ids: Ids) -> object:
         return await engine.script(scripts.CLAIM, [value, "requests"], [data or b"z", ids.at(place), 60_000])
 
+    async def leases(engine: Engine, _: Ids) -> object:
+        found = await engine.leases([value, "requests", "none"])
+        return [lease and (lease[0], round(lease[1] / LONG)) for lease in found]
+
     async def publish(engine: Engine, _: Ids) -> object:
         head = await engine.get("head")
         last = int(head.split(b" ")[1]) if head and head.count(b" ") == 2 else 0
@@ -98,6 +102,7 @@ def drawn(rng: random.Random) -> Command:
         read,
         entries,
         claim,
+        leases,
         publish,
     )
     return rng.choice(choices)

@@ -104,6 +104,12 @@ class ModelledEngine(Engine):
             raise ConnectionLost(EngineAway("the answer was lost"))
         return answer
 
+    async def measure(self) -> None:
+        """See `Engine`."""
+        began = anyio.current_time()
+        await self._do(lambda: None)
+        self.round_trip = anyio.current_time() - began
+
     async def set(self, key: str, value: bytes, seconds: float, *, only_new: bool = False) -> bool:
         """See `Engine`."""
         return await self._do(lambda: self._model.set(key, value, round(seconds * 1000), only_new=only_new))

@@ -58,6 +58,7 @@ class EngineModel:
             scripts.ADD: self._add,
             scripts.REPLACE: self._replace,
             scripts.CLAIM: self._claim,
+            scripts.LEASES: self._leases,
             replication.ACQUIRE: self._acquire,
             replication.REGAIN: self._regain,
             replication.PUBLISH: self._publish,
@@ -208,6 +209,15 @@ class EngineModel:
             return b"lost"
         age = int(self.clock() * 1000) - _id(entry)[0]
         return b"late" if age > int(arguments[2]) else b"claimed"
+
+    def _leases(self, keys: Sequence[str], arguments: Sequence[Argument]) -> list[bytes | int]:
+        answer: list[bytes | int] = []
+        for key in keys:
+            ends = self._contents.ends.get(key)
+            left = -2 if not self._exists(key) else -1 if ends is None else round((ends - self.clock()) * 1000)
+            # GETRANGE includes the last position.
+            answer += [(self.get(key) or b"")[: int(arguments[0]) + 1], left]
+        return answer
 
     def _acquire(self, keys: Sequence[str], arguments: Sequence[Argument]) -> int:
         if self._exists(keys[0]) or (self.get(keys[1]) or b"") != _bytes(arguments[0]):

@@ -35,6 +35,13 @@ TROUBLE = 120.0
 CALM = 60.0
 """Seconds without faults, after the half of which every prompt must be taken."""
 
+FORGOTTEN = 1.0
+"""Seconds of which the engine forgets everything at a failover."""
+
+UNDER_WAY = 5.0
+"""Seconds around a failover in which a worker may have claimed what the engine then forgets: a claim and its answer may
+take three seconds."""
+
 FRAME = 0.3
 """Seconds between two events of a websocket."""
 
@@ -50,7 +57,10 @@ class World:
         self._model = EngineModel(lambda: 1e9 + anyio.current_time())
         self.wrong: list[str] = []
         self.posted = Counter[str]()
-        self.withdrawn: set[str] = set()
+        self.withdrawn: dict[str, float] = {}
+        """When the front took requests back that nobody had begun with."""
+        self._posted_at: dict[str, float] = {}
+        self._fail_overs: list[float] = []
         self.events = 0
         self._sockets = 0
         self._calm_since = float("inf")
@@ -75,7 +85,15 @@ class World:
             await anyio.sleep(CALM)
             tasks.cancel_scope.cancel()
         self.wrong += [f"{prompt} was posted {count} times" for prompt, count in self.posted.items() if count > 1]
-        self.wrong += [f"{prompt} was withdrawn, and posted" for prompt in sorted(self.withdrawn & self.posted.keys())]
+        self.wrong += [
+            f"{prompt} was withdrawn, and posted" for prompt in self.withdrawn if self._is_posted_late(prompt)
+        ]
+
+    def _is_posted_late(self, prompt: str) -> bool:
+        """Whether a prompt was posted after it was withdrawn, although the engine forgot neither that nor a claim."""
+        withdrawn_at, posted_at = self.withdrawn[prompt], self._posted_at.get(prompt, 0.0)
+        is_forgotten = any(abs(withdrawn_at - at) <= UNDER_WAY for at in self._fail_overs)
+        return posted_at > withdrawn_at and not is_forgotten
 
     async def _trouble(self) -> None:
         ends = anyio.current_time() + TROUBLE
@@ -92,7 +110,8 @@ class World:
                 case 5:
                     connection.lost_answers += 2
                 case 6:
-                    self._model.fail_over(1.0)
+                    self._model.fail_over(FORGOTTEN)
+                    self._fail_overs.append(anyio.current_time())
                 case _:
                     self._worker_scopes[self._rng.choice(NAMES)].cancel()
         for connection in self._connections:
@@ -125,6 +144,7 @@ class World:
         """See `app.ports.Comfy`: the ComfyUI of each worker."""
         assert not paid
         self.posted[prompt] += 1
+        self._posted_at[prompt] = anyio.current_time()
         await anyio.sleep(self._rng.uniform(0, 0.1))
         return Ticket(prompt)
 
@@ -193,7 +213,8 @@ class Front(ModelledEngine):
             for entry in entries:
                 if entry in data and ":requests:" in stream:
                     call = decode(data[entry], Request).call
-                    self._withdrawn.update([call.prompt] if isinstance(call, Submit) else [])
+                    if isinstance(call, Submit):
+                        self._withdrawn[call.prompt] = anyio.current_time()
             return removed
 
         return await self._do(act)
