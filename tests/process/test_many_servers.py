@@ -95,6 +95,7 @@ async def test_everybody_gets_every_picture_once_although_one_server_dies_and_on
     assert all(len(name) == 1 for name in names)
     assert len({name[0] for name in names}) == PEOPLE * each, "everybody has another picture"
     sent = servers_of(tmp_path, "the server accepted the prompt")
-    assert "GPU 2" not in sent[-50:], "a drained server gets no new jobs"
+    # By then even a busy machine has started the command that drains it.
+    assert "GPU 2" not in sent[-25:], "a drained server gets no new jobs"
     assert min(made["GPU 0"], made["GPU 3"]) > max(made["GPU 1"], made["GPU 2"]), "the others make the rest"
     assert min(made["GPU 0"], made["GPU 3"]) > 0.7 * max(made["GPU 0"], made["GPU 3"]), "neither of them idles"

@@ -12,9 +12,13 @@ from anyio import to_thread
 from app.engine.replication.lease import SECONDS
 from app.engine.worker.lease import LEASE
 from tests.process.cluster.cluster import Cluster
+from tests.process.cluster.members import Member
 
 FROZEN = 2 * max(SECONDS, LEASE)
 """Seconds for which a process does not run, or is cut off."""
+
+SETTLED = FROZEN
+"""Seconds after a fault of a front until it knows that it is not the active one any more, on a busy machine."""
 
 FULL = 6.0
 """Seconds for which Valkey has no memory left."""
@@ -34,7 +38,7 @@ LONG_OF_VALKEY = (*OF_VALKEY, "freeze Valkey")
 
 
 class Faults:
-    """Makes things go wrong; `happened` counts them, and `periods` are when the active front was hurt."""
+    """Makes things go wrong; `happened` counts them, and `periods` are when a front was hurt."""
 
     def __init__(self, cluster: Cluster, rng: random.Random, pause: float, say: Callable[[str], None]) -> None:
         """Between two faults of one kind of process there are at most `pause` seconds."""
@@ -66,12 +70,20 @@ class Faults:
             active, standby = await cluster.pair()
             front = standby if "standby" in kind else active
             self._say(f"{kind}: {front.name}")
-            if front is active:
-                self.periods.append((anyio.current_time(), anyio.current_time() + FROZEN))
             member = front
         else:
+            front = None
             member = rng.choice(cluster.workers)
             self._say(f"{kind}: {member.name}" if kind in OF_WORKERS else kind)
+        began = anyio.current_time()
+        await self._do(kind, member)
+        self._say(f"over: {kind}")
+        if front is not None:
+            # The one on standby may have become the active one meanwhile.
+            self.periods.append((began, anyio.current_time() + SETTLED))
+
+    async def _do(self, kind: str, member: Member) -> None:
+        cluster, rng = self._cluster, self._rng
         match kind.split():
             case ["kill", "Valkey"]:
                 await to_thread.run_sync(cluster.valkey.kill)
@@ -93,4 +105,3 @@ class Faults:
                 await member.freeze(FROZEN)
             case _:
                 await member.cut(FROZEN, is_silent=rng.random() < 0.5)
-        self._say(f"over: {kind}")
