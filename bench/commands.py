@@ -30,13 +30,12 @@ SMALL = ("txt2img", "prompt=x", "width=64", "height=64")
 def _started(*words: str) -> Generator[subprocess.Popen[str]]:
     """Start a command of the program; kill it at the end of the block if it still runs."""
     command = [sys.executable, "-m", "app", *words]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def _demo(backend: str) -> float:
