@@ -14,11 +14,13 @@ from structlog.testing import capture_logs
 
 from app.config.engine import EngineSettings
 from app.core.replication import NamedFile, Need
+from app.engine.chunks import WINDOW, measure
 from app.engine.connection import Engine
+from app.engine.messages import CHUNK
 from app.engine.replication import files
 from app.engine.replication.files import FrontFiles
 from app.engine.replication.messages import FILES, LEASE, STANDBY, FileRequest, Front, Standby, about_key, lease_of
-from app.engine.replication.transfers import CHUNK, WINDOW, chunk_key, measure
+from app.engine.replication.transfers import chunk_key
 from tests.engine.test_connection import connected
 
 PATIENCE = 20.0

@@ -20,7 +20,9 @@ from app.config.engine import EngineSettings
 from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import SealedBatch
+from app.engine import chunks
 from app.engine.connection import Engine
+from app.engine.messages import CHUNK
 from app.engine.replication import standby, transfers
 from app.engine.replication.copies import CopySender
 from app.engine.replication.lease import FrontLease
@@ -330,7 +332,8 @@ async def test_an_empty_front_and_a_copy_wait_whether_another_front_has_the_jour
 async def test_a_large_journal_is_sent_with_few_chunks_in_the_engine_at_a_time(
     database: EngineSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "CHUNK", transfers.CHUNK // 16)
+    for module in (chunks, transfers):
+        monkeypatch.setattr(module, "CHUNK", CHUNK // 16)
     async with connected(database) as engine:
         first, second = Side(engine, tmp_path / "first"), Side(engine, tmp_path / "second")
         first.accept("a", size=2**20)
@@ -342,7 +345,7 @@ async def test_a_large_journal_is_sent_with_few_chunks_in_the_engine_at_a_time(
                     most = max(most, len(await engine.keys("atelier:copy:*")))
                     await anyio.sleep(0.001)
             tasks.cancel_scope.cancel()
-        assert 2 <= most <= transfers.WINDOW + 1
+        assert 2 <= most <= chunks.WINDOW + 1
         assert await engine.keys("atelier:copy:*") == []
 
 

@@ -15,10 +15,11 @@ from anyio import to_thread
 from app.boundary import log_failure
 from app.core.journal_port import JournalError
 from app.core.replication import Position
+from app.engine.chunks import measure
 from app.engine.connection import FIRST, Engine
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.messages import REQUESTS, About, Request, about_key
-from app.engine.replication.transfers import KEPT, LOOK, measure, receive_file, send_file
+from app.engine.replication.transfers import KEPT, LOOK, receive_file, send_file
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -27,6 +27,7 @@ from msgspec import Struct
 from app.boundary import log_failure
 from app.core.journal_port import JournalError
 from app.core.replication import NamedFile, Need
+from app.engine.chunks import measure
 from app.engine.connection import FIRST, Engine
 from app.engine.replication.messages import (
     FILES,
@@ -40,7 +41,7 @@ from app.engine.replication.messages import (
     taken_key,
 )
 from app.engine.replication.status import fronts_of
-from app.engine.replication.transfers import KEPT, LOOK, PATIENCE, TransferFailed, measure, receive_file, send_file
+from app.engine.replication.transfers import KEPT, LOOK, PATIENCE, TransferFailed, receive_file, send_file
 from app.entry_points import run_loop, run_request
 from app.ports import ConnectionLost
 from app.retention.files import FOLDERS, PART, delete_with_thumbnails

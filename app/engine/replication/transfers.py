@@ -8,14 +8,10 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from app.engine.chunks import WINDOW, chunks_of
 from app.engine.connection import Engine
+from app.engine.messages import CHUNK
 from app.engine.replication import scripts
-
-CHUNK = 256 * 2**10
-"""Bytes of a chunk."""
-
-WINDOW = 4
-"""Chunks of one transfer that wait in the engine at most."""
 
 KEPT = 60.0
 """Seconds after which the engine forgets what nobody takes."""
@@ -36,13 +32,6 @@ def chunk_key(transfer: str, number: int) -> str:
     return f"atelier:copy:{transfer}:{number}"
 
 
-def measure(file: Path) -> tuple[int, str]:
-    """The size of a file in bytes, and its SHA-256. Raises `OSError`."""
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        return opened.tell(), digest
-
-
 async def send_file(engine: Engine, transfer: str, file: Path, size: int) -> bool:
     """Send the first `size` bytes of a file; False if nobody takes them.
 
@@ -51,7 +40,7 @@ async def send_file(engine: Engine, transfer: str, file: Path, size: int) -> boo
     waiting: list[str] = []
     last = anyio.current_time()
     with file.open("rb") as opened:
-        for number in range(_chunks(size)):
+        for number in range(chunks_of(size)):
             while len(waiting) >= WINDOW:
                 left = await engine.script(scripts.WAITING, waiting, [])
                 if isinstance(left, int) and left < len(waiting):
@@ -71,7 +60,7 @@ async def receive_file(engine: Engine, transfer: str, size: int, sha256: str, ta
     """Write a file that is being sent. Raises `TransferFailed`, `ConnectionLost`, and `OSError` of the disk."""
     digest, received = hashlib.sha256(), 0
     with target.open("wb") as opened:
-        for number in range(_chunks(size)):
+        for number in range(chunks_of(size)):
             with anyio.move_on_after(PATIENCE):
                 while (chunk := await engine.take(chunk_key(transfer, number))) is None:  # noqa: ASYNC110  another process
                     await anyio.sleep(LOOK)
@@ -84,7 +73,3 @@ async def receive_file(engine: Engine, transfer: str, size: int, sha256: str, ta
             raise TransferFailed(f"chunk {number} did not arrive")
     if received != size or digest.hexdigest() != sha256:
         raise TransferFailed("what arrived is not what was sent")
-
-
-def _chunks(size: int) -> int:
-    return -(-size // CHUNK)
