@@ -87,7 +87,7 @@ PARTS = {
         {"binding", "offers"},
     ],
     "discord": [
-        {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
+        {"bridge", "custom_id", "message_ref", "text", "request_deadline", "traffic", "user_request"},
         {"ui"},
         {"files", "messages"},
         {"requests"},
