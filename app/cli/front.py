@@ -70,8 +70,8 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.engine.replication.watch import FrontsWatch
     from app.journal.migrations import NEWEST
+    from app.journal.opening import instance_lock
     from app.journal.replica import open_replica
-    from app.journal.store import instance_lock
     from app.journal.whole_copies import install, standing_of
     from app.retention.files import delete_unfinished
 

@@ -45,8 +45,9 @@ from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
 from app.histogram import Histogram
 from app.journal.crash_points import Crash
+from app.journal.opening import instance_lock, open_store
 from app.journal.reserve import Reserve
-from app.journal.store import Store, instance_lock, open_store
+from app.journal.store import Store
 from app.ports import Json, RunSync
 from app.reasons.alerts import JournalWaits
 
@@ -54,12 +55,6 @@ _Records: TypeAlias = Sequence[tuple[Sequence[Job], Sequence[Transition]]]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-JOURNAL = "atelier.db"
-"""The file's name in the data folder."""
-
-RESTORING = ".restoring"
-"""A folder in the data folder that is there while a backup is restored. No bot starts while it is."""
 
 WAITING = 64
 """Calls of `record` that may wait for the writer before their tasks do."""

@@ -13,8 +13,8 @@ from app.core.replication import Position, Standing
 from app.journal.copying import copy_journal, relocate, sync
 from app.journal.errors import translate
 from app.journal.migrations import NEWEST, version_of
+from app.journal.opening import open_store
 from app.journal.recording import batches_behind, is_replicated, position_of
-from app.journal.store import open_store
 
 REPLACED = "-replaced"
 """Added to the name of a journal whose place was taken by a copy of another one."""

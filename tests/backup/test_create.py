@@ -24,8 +24,7 @@ from app.core.journal_port import JournalError
 from app.journal.copying import STEP, Breathe
 from app.journal.inspection import inspect
 from app.journal.lock import exclusive
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 from tests.backup.conftest import FILES, NOW, Make, job, nothing
 from tests.backup.killed import killed
 

@@ -14,7 +14,8 @@ from app.core.journal_port import JournalError
 from app.core.replication import NamedFile, Need
 from app.events import Failed, FileRef, Finished, JobId, NodeId, PromptId, ServerName
 from app.journal.named_files import DELETED, ENDED, RECENT, UNFINISHED, JobsOfCopy, NamedFiles
-from app.journal.store import Store, open_store
+from app.journal.opening import open_store
+from app.journal.store import Store
 from app.ports import History
 
 HERE = ServerName("here")

@@ -19,8 +19,8 @@ from app.core.journal_port import JournalUnavailable
 from app.core.replication import SealedBatch
 from app.events import JobId
 from app.journal.crash_points import Crash
+from app.journal.opening import open_store
 from app.journal.sqlite import PUBLISHED_AGAIN, open_journal
-from app.journal.store import open_store
 from tests.conftest import inline, virtual
 
 

@@ -21,10 +21,11 @@ from app.core.limits.moderation import Ban
 from app.core.scheduling.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import Finished, JobId, ServerName
-from app.journal.gallery_tables import Backlog, NewEntry
 from app.journal.migrations import NEWEST
+from app.journal.opening import instance_lock, open_store
 from app.journal.reader import Reader
-from app.journal.store import Store, instance_lock, open_store
+from app.journal.store import Store
+from app.journal.tables.gallery import Backlog, NewEntry
 from tests.journal.holding import holding
 from tests.journal.measured import run
 

@@ -275,7 +275,7 @@ import errno, os, resource, sys
 from pathlib import Path
 from app.events import JobId
 from app.core.jobs.job import Job, JobRequest
-from app.journal.store import open_store
+from app.journal.opening import open_store
 
 def job(name, size=0):
     return Job(request=JobRequest(job=JobId(name), workflow="w", graph={}, folder="x" * size))

@@ -548,7 +548,7 @@ CHOSEN: tuple[Change, ...] = (
     ),
     # Each of the following survived the suite once.
     Change(
-        symbol="app.journal.store:open_store",
+        symbol="app.journal.opening:open_store",
         old="'FULL' if durable",
         new="'NORMAL' if durable",
         tests=("tests/journal/test_store.py::test_a_commit_is_on_the_disk_before_it_returns",),

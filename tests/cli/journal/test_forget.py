@@ -15,8 +15,7 @@ from app.core.jobs.job import Job, JobRequest, State, Transition, Upload
 from app.core.limits.moderation import Ban
 from app.core.scheduling.fair_queue import Served
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
-from app.journal.sqlite import JOURNAL
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import JOURNAL, instance_lock, open_store
 from app.retention import forget
 
 ADA, BOB = "111111111111111111", "222222222222222222"

@@ -11,7 +11,7 @@ import anyio
 from anyio import to_thread
 
 from app.engine.replication.messages import LEASE, read_lease
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 from app.journal.whole_copies import standing_of
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve

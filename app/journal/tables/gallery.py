@@ -172,6 +172,26 @@ def hide(database: sqlite3.Connection, job: JobId, hidden: Hidden) -> None:
         remove_prompt(database, job)
 
 
+def note_filled(database: sqlite3.Connection, number: int) -> None:
+    """Remember that the jobs of an earlier version were looked at, down to this number."""
+    database.execute("UPDATE gallery_filled SET number = ?", (number,))
+
+
+def keep_dimensions(database: sqlite3.Connection, job: JobId, width: int, height: int) -> None:
+    """See `app.core.gallery.GalleryRecords`."""
+    database.execute(
+        "UPDATE gallery SET width = ?, height = ? WHERE number = (SELECT number FROM jobs WHERE id = ?)",
+        (width, height, job),
+    )
+
+
+def try_thumbnails_again(database: sqlite3.Connection, job: JobId) -> None:
+    """See `app.core.gallery.GalleryRecords`."""
+    database.execute(
+        "UPDATE gallery SET width = NULL WHERE number = (SELECT number FROM jobs WHERE id = ?) AND width > 0", (job,)
+    )
+
+
 def merge_prompts(database: sqlite3.Connection) -> bool:
     """Write a part of the index of prompts anew, without what was removed; False if there is nothing to do.
 

@@ -14,8 +14,9 @@ from app.core.journal_port import Journal, JournalError
 from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
 from app.events import JobId, ServerName
 from app.journal.memory import MemoryJournal
+from app.journal.opening import open_store
 from app.journal.sqlite import open_journal
-from app.journal.store import SERVED_KEPT, open_store
+from app.journal.tables.served import SERVED_KEPT
 
 # pyright: reportPrivateUsage=false
 

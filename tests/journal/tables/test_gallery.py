@@ -17,9 +17,10 @@ from app.core.gallery import Audience, GalleryQuery, Unmade, model_of
 from app.core.jobs.job import Batch, FirstChoice, Job, JobRequest, State
 from app.events import Cancelled, ChosenModel, Failed, Finished, JobId, NodeId, ServerName
 from app.journal.errors import translate
-from app.journal.gallery_tables import MOST_WORDS, search_of
+from app.journal.opening import open_store
 from app.journal.sqlite import open_journal
-from app.journal.store import Store, open_store
+from app.journal.store import Store
+from app.journal.tables.gallery import MOST_WORDS, search_of
 
 # pyright: reportPrivateUsage=false
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from app.core.servers.power import Change, OnPeriod, PowerRecord, Starter, view_of
 from app.events import ServerName
-from app.journal.reader import MOST_PERIODS
-from app.journal.store import POWER_KEPT, Store, open_store
+from app.journal.opening import open_store
+from app.journal.store import Store
+from app.journal.tables.on_periods import MOST_PERIODS, POWER_KEPT
 
 CLOUD, CELLAR = ServerName("cloud"), ServerName("cellar")
 

@@ -14,8 +14,6 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-import app.journal.reader
-import app.journal.store
 from app.core.jobs.cost import REMEMBERED, Run
 from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import MOST_RUNS, Journal, JournalError, UnwritableRecords
@@ -23,8 +21,10 @@ from app.core.limits.usage import DAY, Origin, Use
 from app.events import JobId
 from app.journal.memory import MemoryJournal
 from app.journal.migrations import MIGRATIONS, NEWEST
+from app.journal.opening import open_store
 from app.journal.sqlite import open_journal
-from app.journal.store import MOST_RUNS_DELETED, RUNS_KEPT, Store, open_store
+from app.journal.store import Store
+from app.journal.tables.runs import MOST_RUNS_DELETED, RUNS_KEPT
 from tests.journal.measured import run
 
 # pyright: reportPrivateUsage=false
@@ -148,8 +148,7 @@ def test_as_many_runs_are_read_as_the_estimates_of_many_workflows_need(store: St
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """Make the number of runs that are kept in any case a small one."""
-    for module in (app.journal.store, app.journal.reader):
-        monkeypatch.setattr(module, "MOST_RUNS", 20)
+    monkeypatch.setattr("app.journal.tables.runs.MOST_RUNS", 20)
     return 20
 
 
