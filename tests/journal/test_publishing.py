@@ -20,7 +20,8 @@ from app.core.replication import SealedBatch
 from app.events import JobId
 from app.journal.crash_points import Crash
 from app.journal.opening import open_store
-from app.journal.sqlite import PUBLISHED_AGAIN, open_journal
+from app.journal.sqlite import open_journal
+from app.journal.store_calls import PUBLISHED_AGAIN
 from tests.conftest import inline, virtual
 
 
