@@ -269,7 +269,7 @@ def _decisions(rounds: int, *, shared: bool) -> Mapping[str, object]:
     for _ in range(100 * rounds):
         now += 1.0
         server = rng.choice(list(servers))
-        job, _ = next(table.in_flight(server))
+        job, _ = next(table.prompts.in_flight(server))
         table.running(job, server, now, "bench")
         scheduler.plan(now)
         now += 5.0

@@ -54,6 +54,7 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
+from app.core.jobs import editing, loading
 from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
@@ -179,7 +180,7 @@ class PromptRegistry:
             results = [path for job in unfinished if not job.notified for path in job.paths]
             if self._others is not None:
                 await self._others.bring(results, BROUGHT_WITHIN)
-            self._job_table.forget_absent(unfinished, await self._run_sync(_absent, results))
+            loading.forget_absent(self._job_table, unfinished, await self._run_sync(_absent, results))
             for job in unfinished:
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -302,11 +303,11 @@ class PromptRegistry:
     def _edit(self, edit: Edit, now: float) -> EditAnswer:
         """Edit a job that waits, unless it would exceed a limit."""
         job = self._job_table.jobs.get(edit.job)
-        if job is None or not self._job_table.waits(job):
+        if job is None or not editing.waits(self._job_table, job):
             return EditAnswer(done=False)
         if (limit := self._scheduler.admission.edit_refusal(job, edit.request, now)) is not None:
             return EditAnswer(done=False, limit=limit)
-        self._job_table.edit(job, edit.request)
+        editing.edit(self._job_table, job, edit.request)
         # At once: the next request of this turn must see it.
         self._scheduler.admission.edited(job)
         for each in self._job_table.batches.jobs_of(job):
@@ -441,7 +442,7 @@ class PromptRegistry:
             self._watchers.setdefault(watch.job, []).append(updates)
             if job.edits:
                 # The watcher may know an earlier request.
-                updates.put(self._job_table.edited(job))
+                updates.put(editing.edited_update(job))
             try:
                 for update in self._scheduler.line.snapshot(job, anyio.current_time()):
                     updates.put(update)

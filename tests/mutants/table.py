@@ -79,7 +79,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=4,
-        symbol="app.core.jobs.table:JobTable._note",
+        symbol="app.core.jobs.table:JobTable.note",
         old="if attempt else ()",
         new="if not attempt else ()",
         tests=(WHOLE_WAY,),
@@ -121,7 +121,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=10,
-        symbol="app.core.jobs.table:JobTable.adopt",
+        symbol="app.core.jobs.loading:adopt",
         old="job.state is State.RUNNING",
         new="job.state > State.RUNNING",
         tests=(TRUTH + "test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_there",),

@@ -79,7 +79,7 @@ def without_fences() -> Generator[None]:
         hear(self, message, now)
 
     def looked(self: Queries, seen: ServerQueried, now: float) -> None:
-        jobs = self._job_table.by_prompt
+        jobs = self._job_table.prompts
         asked = {prompt: jobs[prompt].version for prompt in seen.effect.asked if prompt in jobs}
         real(self, replace(seen, effect=replace(seen.effect, asked=asked)), now)
 
@@ -108,7 +108,7 @@ def with_looks_while_posting() -> Generator[None]:
         if server_state.querying:
             server_state.query_again = True
             return
-        asked = {attempt.prompt: job.version for job, attempt in self._job_table.occupying(server_state.name)}
+        asked = {attempt.prompt: job.version for job, attempt in self._job_table.prompts.occupying(server_state.name)}
         server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
         self._job_table.effects.append(QueryServer(server_state.name, asked))
 

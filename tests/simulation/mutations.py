@@ -29,7 +29,7 @@ from app.comfy.response_limits import Pace
 from app.comfy.websocket.decoder import Decoder
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
 from app.core.failover import Failover
-from app.core.jobs import batches
+from app.core.jobs import batches, editing, loading
 from app.core.jobs.batches import Batches
 from app.core.jobs.cost import Run
 from app.core.jobs.downloads import Downloads
@@ -437,7 +437,7 @@ def a_removed_server_keeps_its_jobs() -> Generator[None]:
 
     def adopt(self: Reconciler, job: Job, now: float) -> None:
         if job.attempt is None or job.attempt.server in self.servers:
-            self._job_table.adopt(job, now)
+            loading.adopt(self._job_table, job, now)
         else:
             self._job_table.jobs[job.id] = job
 
@@ -743,13 +743,13 @@ def an_edit_is_lost_on_the_way() -> Generator[None]:
 def an_edit_changes_what_a_server_has() -> Generator[None]:
     """Edit a job in whatever state it is."""
 
-    def edit(self: JobTable, job: Job, request: JobRequest) -> bool:
+    def edit(table: JobTable, job: Job, request: JobRequest) -> bool:
         job.edit(request)
-        self._note(job, "edited by its owner")
-        self.updates.append(self.edited(job))
+        table.note(job, "edited by its owner")
+        table.updates.append(editing.edited_update(job))
         return True
 
-    with patch.object(JobTable, "edit", edit):
+    with patch.object(editing, "edit", edit):
         yield
 
 
@@ -757,15 +757,15 @@ def an_edit_changes_what_a_server_has() -> Generator[None]:
 def an_edit_is_not_recorded() -> Generator[None]:
     """Edit a job in memory only, so that the next life knows the old one."""
 
-    def edit(self: JobTable, job: Job, request: JobRequest) -> bool:
+    def edit(table: JobTable, job: Job, request: JobRequest) -> bool:
         if job.state is not State.ACCEPTED or job.terminal_update is not None or job.leftovers:
             return False
         job.edit(request)
-        self.touch(job)
-        self.updates.append(self.edited(job))
+        table.touch(job)
+        table.updates.append(editing.edited_update(job))
         return True
 
-    with patch.object(JobTable, "edit", edit):
+    with patch.object(editing, "edit", edit):
         yield
 
 

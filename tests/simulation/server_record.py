@@ -166,7 +166,7 @@ class ServerRecord:
             if job.attempt is not None and job.attempt.server == name and job.terminal_update is None:
                 self._wrong(f"{name} was removed although {job.id} is {job.state.name.lower()} there")
         (network,) = (network for network in self.networks if network.name == name)
-        left = [prompt for prompt in _prompts_at(network) if prompt in registry._job_table.by_prompt]
+        left = [prompt for prompt in _prompts_at(network) if prompt in registry._job_table.prompts]
         if registry._reconciler.servers[name].reachable and left:
             self._wrong(f"{name} was removed although it still has {left[0]}")
         self.orphans.update(_prompts_at(network))

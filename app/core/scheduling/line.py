@@ -254,7 +254,7 @@ class Line:
         account = request.origin.account(whom)
         for name in self._servers:
             end = 0.0
-            for job, _ in self._job_table.in_flight(name):
+            for job, _ in self._job_table.prompts.in_flight(name):
                 end += self._times.remaining(job, name, now)
                 if job.request.origin.account(whom) == account:
                     ends.append(end)
@@ -306,9 +306,9 @@ class Line:
         """How many prompts are ahead of a job that a server has, and in how many seconds it is expected to start."""
         server = attempt.server
         attempt.foreign = min(attempt.foreign, self._servers[server].foreign)
-        ours = sorted(self._job_table.in_flight(server), key=lambda pair: pair[0].state < State.RUNNING)
+        ours = sorted(self._job_table.prompts.in_flight(server), key=lambda pair: pair[0].state < State.RUNNING)
         before = [other for other, _ in ours[: [other for other, _ in ours].index(job)]] if job.in_flight else []
-        leftovers = sum(1 for _ in self._job_table.left_at(server))
+        leftovers = sum(1 for _ in self._job_table.prompts.left_at(server))
         starts_in = sum(self._times.remaining(other, server, now) for other in before)
         return leftovers + attempt.foreign + len(before), starts_in
 
@@ -322,7 +322,7 @@ class Line:
         self._forecast = forecast(self._queue, self._outlooks(now), self._seconds, self._may_wait_at_server)
         self._crowd = self._queue.crowd()
         self._at_servers = sum(
-            server_state.foreign + sum(1 for _ in self._job_table.occupying(name))
+            server_state.foreign + sum(1 for _ in self._job_table.prompts.occupying(name))
             for name, server_state in self._servers.items()
             # Nobody waits for what these have.
             if not server_state.drained and not server_state.leaving

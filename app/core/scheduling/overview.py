@@ -91,10 +91,10 @@ class Overview:
 
     def _on(self, server: ServerName) -> Iterator[Job]:
         """The jobs that a server runs or has run."""
-        for job, _ in self._job_table.in_flight(server):
+        for job, _ in self._job_table.prompts.in_flight(server):
             if job.state is State.RUNNING:
                 yield job
-        for job, _ in self._job_table.fetching(server):
+        for job, _ in self._job_table.prompts.fetching(server):
             yield job
 
     def _running(self, lead: Job, job: Job, server: ServerName, now: float) -> RunningRequest:
@@ -110,7 +110,7 @@ class Overview:
         """Those that servers have but do not run yet."""
         requests: dict[str, WaitingRequest] = {}
         for server in self._servers:
-            for job, _ in self._job_table.in_flight(server):
+            for job, _ in self._job_table.prompts.in_flight(server):
                 if job.state < State.RUNNING and (shown := self._shown(job)) is not None and shown.id not in requests:
                     requests[shown.id] = WaitingRequest(shown, self._line.look(job, now), None, self._ready(shown))
         return sorted(requests.values(), key=lambda each: (each.update.starts_in or 0.0, each.update.position))

@@ -76,8 +76,8 @@ class Places:
         name = server_state.name
         if server_state.takes_jobs:
             self._measure(name, now)
-        ours = list(self._job_table.in_flight(name))
-        leftovers = list(self._job_table.left_at(name))
+        ours = list(self._job_table.prompts.in_flight(name))
+        leftovers = list(self._job_table.prompts.left_at(name))
         if any(attempt.posting for _, attempt in (*ours, *leftovers)):
             # Of two concurrent POSTs the later job's may arrive first.
             return

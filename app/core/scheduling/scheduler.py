@@ -208,7 +208,7 @@ class Scheduler:
 
     def _fill_waiting_places(self, now: float) -> None:
         for name in self._places.waiting_places(now):
-            if any(True for _ in self._job_table.fetching(name)):
+            if any(True for _ in self._job_table.prompts.fetching(name)):
                 # Somebody waits for these results. Once they are here, this place is filled.
                 continue
             queued = self._queue.next_loaded(name, self._servers[name].models)

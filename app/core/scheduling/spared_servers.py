@@ -34,7 +34,7 @@ class SparedServers:
             name
             for name, server_state in self._servers.items()
             if server_state.rest.in_trouble
-            and (server_state.rest.resting or any(True for _ in self._job_table.occupying(name)))
+            and (server_state.rest.resting or any(True for _ in self._job_table.prompts.occupying(name)))
         )
         return bool(self._spared) or bool(self._memory_limits)
 

@@ -151,7 +151,7 @@ def test_a_batch_is_one_request() -> None:
     desk.scheduler.line.open = True
     desk.job_table.touch_server(A, B)
     desk.plan()
-    for job, _ in [*desk.job_table.in_flight(A), *desk.job_table.in_flight(B)]:
+    for job, _ in [*desk.job_table.prompts.in_flight(A), *desk.job_table.prompts.in_flight(B)]:
         desk.start(job.id)
     assert [each.job.id for each in overview(desk).running(desk.now)] == ["batch"]
     assert waiting(desk) == {}
