@@ -34,7 +34,7 @@ from app.config.settings import (
     RoleLimits,
     Server,
 )
-from app.config.worker import EngineTable, WorkerTable
+from app.config.tables.worker import EngineTable, WorkerTable
 from app.reasons.jobs import JobReason
 from app.reasons.limits import LimitReason
 

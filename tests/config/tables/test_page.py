@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.config.load import load_config
-from app.config.page import page_advice, page_url
 from app.config.settings import Config, Http, Page
+from app.config.tables.page import page_advice, page_url
 from app.config.toml_table import ConfigError
 from app.config.variables import application_of
 from tests.discord.fake import APPLICATION, TOKEN

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 
 from app.config.addresses import is_webhook, rest_url_of
-from app.config.keeping import KEEP_DAYS
 from app.config.settings import BUTTONS, NOTIFY, AlertTargets, Discord
+from app.config.tables.keeping import KEEP_DAYS
 from app.config.toml_table import Table, discord_id, short
 
 LONGEST_WAIT = 86_400

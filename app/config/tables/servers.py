@@ -10,9 +10,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from app.config.addresses import normalised_url, same_server, without_password
-from app.config.power import KEYS as POWER_KEYS
-from app.config.power import read_power
 from app.config.settings import DEFAULT_URL, PREVIEWS, Server
+from app.config.tables.power import KEYS as POWER_KEYS
+from app.config.tables.power import read_power
 from app.config.toml_table import ConfigError, Table, path_from, short
 from app.config.variables import Variables
 from app.text_file import TextFileError, read_bytes

@@ -8,8 +8,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from app.config.engine import EngineSettings, engine_of
-from app.config.servers import ca_file_of
 from app.config.settings import Worker
+from app.config.tables.servers import ca_file_of
 from app.config.toml_table import ConfigError, Table, short
 from app.config.variables import Variables
 
