@@ -21,8 +21,8 @@ from msgspec import Struct
 from app.core.effects import SubmitPrompt
 from app.core.jobs.job import JobRequest
 from app.core.jobs.table import JobTable
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.able_servers import AbleServers
 from app.core.servers.state import ServerState

@@ -57,7 +57,7 @@ from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduling.overview import Overview
+from app.core.scheduling.line.overview import Overview
 from app.core.scheduling.power_plan import PowerPlan
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.changes import ServerChanges

@@ -6,7 +6,7 @@ from app.actors.handle import UpdateOfJob, Updates, UpdatesOfJobs, Watch
 from app.boundary import report_failure
 from app.core.jobs import editing
 from app.core.jobs.table import JobTable
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
 from app.events import TERMINAL_UPDATES, AnyUpdate, JobId
 
 

@@ -18,7 +18,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, Transition
 from app.core.journal_port import DiskFull, JournalError, UnwritableRecords
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served, together
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served, together
 from app.events import JobId
 from app.histogram import Histogram
 from app.journal.crash_points import Crash

@@ -23,7 +23,7 @@ from app.core.journal_port import Notice, RemovedJobs
 from app.core.limits.moderation import AuditEntry, Decision, Decisions
 from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.journal.errors import gone, translate

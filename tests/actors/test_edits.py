@@ -19,7 +19,7 @@ from app.core.jobs.editing import edit
 from app.core.jobs.job import Attempt, Batch, Job, JobRequest, SeedInput, Transition
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.events import Cancelled, Edited, Finished, JobId, NodeId, PromptId, Queued
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal

@@ -21,7 +21,7 @@ from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transitio
 from app.core.journal_port import JournalError
 from app.core.limits.moderation import Ban, GuildLimits, Unban
 from app.core.replication import OutOfStep, SealedBatch, chained
-from app.core.scheduling.fair_queue import Served
+from app.core.scheduling.queue.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
 from app.journal.copying import copy_journal, unpack_journal

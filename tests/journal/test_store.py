@@ -18,7 +18,7 @@ from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.limits.moderation import Ban
-from app.core.scheduling.fair_queue import Served
+from app.core.scheduling.queue.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import Finished, JobId, ServerName
 from app.journal.migrations import NEWEST

@@ -32,7 +32,7 @@ from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
 from app.core.queries import Queries
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.core.servers.state import ServerState
 from app.events import AnyUpdate, ServerName

@@ -38,8 +38,8 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
 from app.core.queries import Queries
 from app.core.reconciler import Reconciler
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.able_servers import AbleServers, Offered
 from app.core.servers.changes import ServerChanges
 from app.core.servers.state import ServerState
@@ -520,7 +520,7 @@ def jobs_are_sent_although_results_wait_for_room() -> Generator[None]:
 @contextmanager
 def people_read_a_start_that_nobody_knows() -> Generator[None]:
     """Show the expected start although all servers are away."""
-    with patch("app.core.scheduling.line.TIMELESS", ()):
+    with patch("app.core.scheduling.line.line.TIMELESS", ()):
         yield
 
 

@@ -21,8 +21,8 @@ from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
 from app.core.jobs.job import Job, State
 from app.core.reconciler import Message
-from app.core.scheduling.levels import TOLERANCE
-from app.core.scheduling.queued_job import NOWHERE, Servers
+from app.core.scheduling.queue.levels import TOLERANCE
+from app.core.scheduling.queue.queued_job import NOWHERE, Servers
 from app.core.servers.state import FAILOVER_RUNNING
 from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName

@@ -14,7 +14,7 @@ from app.actors.registry import PromptRegistry
 from app.config.settings import Server
 from app.core.jobs.job import Attempt, Job
 from app.core.reconciler import Message
-from app.core.scheduling.queued_job import EVERYWHERE, NOWHERE, Servers
+from app.core.scheduling.queue.queued_job import EVERYWHERE, NOWHERE, Servers
 from app.core.servers.state import ServerState
 from app.events import ServerName
 from tests.simulation.network import Network

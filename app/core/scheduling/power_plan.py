@@ -14,7 +14,7 @@ from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import CommandEnded, Expected, ExpectServer, RunCommand
 from app.core.jobs.job import Attempt, Job
 from app.core.jobs.table import JobTable
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
 from app.core.servers.power import (
     FIRST_PAUSE,
     LATEST_STOP,

@@ -6,7 +6,7 @@ import math
 import sqlite3
 from collections.abc import Sequence
 
-from app.core.scheduling.fair_queue import Served
+from app.core.scheduling.queue.fair_queue import Served
 from app.events import ServerName
 from app.journal.tables.rows import ReadRows, is_encodable
 

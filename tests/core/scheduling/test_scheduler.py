@@ -17,8 +17,8 @@ from app.core.jobs.job import Job, JobRequest
 from app.core.jobs.loading import adopt
 from app.core.jobs.table import JobTable
 from app.core.limits.usage import Allowance, Origin
-from app.core.scheduling.fair_queue import MOST_OVERTAKEN
-from app.core.scheduling.places import Places
+from app.core.scheduling.places.places import Places
+from app.core.scheduling.queue.fair_queue import MOST_OVERTAKEN
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.able_servers import AbleServers
 from app.core.servers.rest import FAILURES, FIRST_REST

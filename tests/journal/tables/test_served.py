@@ -11,7 +11,7 @@ import pytest
 
 from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import Journal, JournalError
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.events import JobId, ServerName
 from app.journal.memory import MemoryJournal
 from app.journal.opening import open_store

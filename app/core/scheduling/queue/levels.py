@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.scheduling.queued_job import EVERYWHERE, Servers
+from app.core.scheduling.queue.queued_job import EVERYWHERE, Servers
 from app.events import ServerName
 
 TOLERANCE = 60.0

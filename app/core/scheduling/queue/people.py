@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from app.core.scheduling.queued_job import QueuedJob, Servers
+from app.core.scheduling.queue.queued_job import QueuedJob, Servers
 from app.events import ServerName
 
 Key = TypeVar("Key")

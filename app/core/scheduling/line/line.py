@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.core.jobs.table import JobTable
-from app.core.scheduling.ahead import Ahead, ahead_of_each
-from app.core.scheduling.fair_queue import Crowd, FairQueue
-from app.core.scheduling.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.line.ahead import Ahead, ahead_of_each
+from app.core.scheduling.line.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
+from app.core.scheduling.line.wait_reasons import wait_reason
+from app.core.scheduling.queue.fair_queue import Crowd, FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.core.scheduling.run_times import RunTimes
-from app.core.scheduling.wait_reasons import wait_reason
 from app.core.servers.able_servers import AbleServers
 from app.core.servers.state import ServerState
 from app.events import AnyUpdate, JobId, Queued, ServerName, Started

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
-from app.core.scheduling.ahead import Ahead
-from app.core.scheduling.line import Line
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.line.ahead import Ahead
+from app.core.scheduling.line.line import Line
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.core.servers.state import ServerState
 from app.events import Progressed, Queued, ServerName
 

@@ -20,9 +20,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from app.core.scheduling.levels import TOLERANCE, Levels
-from app.core.scheduling.people import NUMBER, Entry, PeopleInOrder, Person
-from app.core.scheduling.queued_job import EVERYWHERE, Admits, QueuedJob
+from app.core.scheduling.queue.levels import TOLERANCE, Levels
+from app.core.scheduling.queue.people import NUMBER, Entry, PeopleInOrder, Person
+from app.core.scheduling.queue.queued_job import EVERYWHERE, Admits, QueuedJob
 from app.events import JobId, ServerName
 
 MOST_OVERTAKEN = 4

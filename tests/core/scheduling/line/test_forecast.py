@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.line.forecast import MOST_DECISIONS, Forecast, ServerOutlook, forecast
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.events import JobId, ServerName
 
 FAST, SLOW = ServerName("fast"), ServerName("slow")

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from app.core.jobs.cost import Estimates, Run
 from app.core.jobs.job import Job, State
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.events import JobId, ServerName
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from app.core.jobs.cost import Estimates, Run
 from app.core.jobs.job import Job, JobRequest, State
-from app.core.scheduling.accounting import Accounting, Charge
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.queue.accounting import Accounting, Charge
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.events import JobId, ServerName
 from app.ports import Graph, History
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 
 EQUAL = 0.5
 """Served seconds by which two people may differ and still count as served equally."""

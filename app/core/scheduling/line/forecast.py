@@ -7,8 +7,8 @@ from heapq import heapify, heappop, heappush, nsmallest
 
 from msgspec import Struct
 
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.events import JobId, ServerName
 
 MOST_DECISIONS = 300

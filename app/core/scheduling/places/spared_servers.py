@@ -8,8 +8,8 @@ from app.core.alerts import Cause, Cleared, Raised
 from app.core.jobs.job import Job
 from app.core.jobs.results import failure
 from app.core.jobs.table import JobTable
-from app.core.scheduling.memory_limits import MemoryLimits
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.places.memory_limits import MemoryLimits
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.core.scheduling.run_times import RunTimes
 from app.core.servers.state import ServerState
 from app.events import ServerName

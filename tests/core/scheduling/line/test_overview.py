@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.core.jobs.job import Batch, JobRequest, State
-from app.core.scheduling.ahead import Ahead
-from app.core.scheduling.overview import Overview, WaitingRequest
+from app.core.scheduling.line.ahead import Ahead
+from app.core.scheduling.line.overview import Overview, WaitingRequest
 from app.events import JobId, NodeId, NodeProgress, NodesProgressed, PromptId
 from app.ports import History
 from tests.core.scheduling.test_scheduler import FILM, PICTURE, A, B, Desk, graph, run

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.scheduling.fair_queue import MOST_OVERTAKEN, Choice, FairQueue, Served, together
-from app.core.scheduling.levels import TOLERANCE
-from app.core.scheduling.queued_job import EVERYWHERE, QueuedJob
+from app.core.scheduling.queue.fair_queue import MOST_OVERTAKEN, Choice, FairQueue, Served, together
+from app.core.scheduling.queue.levels import TOLERANCE
+from app.core.scheduling.queue.queued_job import EVERYWHERE, QueuedJob
 from app.events import JobId, ServerName
 
 SERVERS = tuple(ServerName(name) for name in "abcd")
