@@ -22,7 +22,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from app.core.jobs.job import TransitionRow
-from app.journal.crash_points import VARIABLE
+from app.journal.access.crash_points import VARIABLE
 from app.journal.opening import JOURNAL, open_store
 from app.ports import Json
 from app.simulator.faults import Request

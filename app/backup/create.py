@@ -23,7 +23,7 @@ from app.backup.layout import (
     remove,
     remove_remains,
 )
-from app.journal.copying import Breathe, copy_journal, sync
+from app.journal.copies.copying import Breathe, copy_journal, sync
 from app.journal.inspection import inspect
 from app.journal.lock import exclusive
 from app.journal.opening import JOURNAL

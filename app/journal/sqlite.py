@@ -25,14 +25,14 @@ from app.core.replication import Publisher
 from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
-from app.journal import waiting
-from app.journal.crash_points import Crash
-from app.journal.group_commit import GroupCommit
+from app.journal.access import waiting
+from app.journal.access.crash_points import Crash
+from app.journal.access.group_commit import GroupCommit
+from app.journal.access.reserve import Reserve
+from app.journal.access.store_calls import StoreCalls, own_thread
+from app.journal.access.waiting import retry_pauses
 from app.journal.opening import instance_lock, open_store
-from app.journal.reserve import Reserve
 from app.journal.store import Store
-from app.journal.store_calls import StoreCalls, own_thread
-from app.journal.waiting import retry_pauses
 from app.ports import Json, RunSync
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from app.core.jobs.job import Job, State, Transition
 from app.core.journal_port import JournalError
 from app.discord import message_ref
 from app.events import Finished, JobId, Lost
-from app.journal.crash_points import Crash
+from app.journal.access.crash_points import Crash
 from app.journal.inspection import inspect
 from app.journal.migrations import NEWEST, version_of
 from app.journal.opening import JOURNAL, open_store

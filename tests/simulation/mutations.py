@@ -395,7 +395,7 @@ def a_full_disk_ends_the_bot() -> Generator[None]:
         del pauses, alerts
         return await function(*args)
 
-    with patch("app.journal.waiting.wait_out", once):
+    with patch("app.journal.access.waiting.wait_out", once):
         yield
 
 

@@ -16,7 +16,7 @@ from app.actors.alerts import Alerts
 from app.backoff import Pauses, backoff
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import Publisher
-from app.journal import waiting
+from app.journal.access import waiting
 from app.journal.recording import Outbox
 from app.ports import RunSync
 

@@ -24,13 +24,13 @@ from app.core.replication import OutOfStep, SealedBatch, chained
 from app.core.scheduling.queue.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
-from app.journal.copying import copy_journal, unpack_journal
+from app.journal.copies.copying import copy_journal, unpack_journal
+from app.journal.copies.replica import Replica, open_replica
+from app.journal.copies.whole_copies import export, install, standing_of, take_over
 from app.journal.migrations import NEWEST
 from app.journal.opening import open_store
 from app.journal.recording import Statement
-from app.journal.replica import Replica, open_replica
 from app.journal.store import Store
-from app.journal.whole_copies import export, install, standing_of, take_over
 from tests.journal.measured import run
 
 STUDIO = ServerName("studio")

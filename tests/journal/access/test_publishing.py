@@ -18,10 +18,10 @@ from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import SealedBatch
 from app.events import JobId
-from app.journal.crash_points import Crash
+from app.journal.access.crash_points import Crash
+from app.journal.access.store_calls import PUBLISHED_AGAIN
 from app.journal.opening import open_store
 from app.journal.sqlite import open_journal
-from app.journal.store_calls import PUBLISHED_AGAIN
 from tests.conftest import inline, virtual
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.core.journal_port import JournalError
 from app.core.replication import Position, Standing
-from app.journal.copying import copy_journal, relocate, sync
+from app.journal.copies.copying import copy_journal, relocate, sync
 from app.journal.errors import translate
 from app.journal.migrations import NEWEST, version_of
 from app.journal.opening import open_store

@@ -13,7 +13,7 @@ from app.core.jobs.job import Job, JobRequest, Refetch, State, Upload
 from app.core.journal_port import JournalError
 from app.core.replication import NamedFile, Need
 from app.events import Failed, FileRef, Finished, JobId, NodeId, PromptId, ServerName
-from app.journal.named_files import DELETED, ENDED, RECENT, UNFINISHED, JobsOfCopy, NamedFiles
+from app.journal.copies.named_files import DELETED, ENDED, RECENT, UNFINISHED, JobsOfCopy, NamedFiles
 from app.journal.opening import open_store
 from app.journal.store import Store
 from app.ports import History

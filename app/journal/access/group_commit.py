@@ -21,10 +21,10 @@ from app.core.journal_port import DiskFull, JournalError, UnwritableRecords
 from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served, together
 from app.events import JobId
 from app.histogram import Histogram
-from app.journal.crash_points import Crash
-from app.journal.reserve import Reserve
+from app.journal.access.crash_points import Crash
+from app.journal.access.reserve import Reserve
+from app.journal.access.store_calls import StoreCalls
 from app.journal.store import Store
-from app.journal.store_calls import StoreCalls
 
 _Records: TypeAlias = Sequence[tuple[Sequence[Job], Sequence[Transition]]]
 

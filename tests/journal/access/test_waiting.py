@@ -22,10 +22,10 @@ from app.actors.interaction import InteractionActor
 from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import DiskFull, JournalError, JournalUnavailable
 from app.events import Finished, JobId
-from app.journal.group_commit import RESERVE_PAUSE
-from app.journal.reserve import FREE, SIZE, Reserve
+from app.journal.access.group_commit import RESERVE_PAUSE
+from app.journal.access.reserve import FREE, SIZE, Reserve
+from app.journal.access.waiting import ALERT_AFTER, PATIENCE
 from app.journal.sqlite import SqliteJournal, open_journal
-from app.journal.waiting import ALERT_AFTER, PATIENCE
 from app.simulator.engine.simulator import Simulator
 from app.texts.alerts import alert_text
 from tests.conftest import inline, virtual

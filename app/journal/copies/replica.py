@@ -16,7 +16,7 @@ import msgspec
 
 from app.core.replication import OutOfStep, Position, SealedBatch
 from app.journal import serialization
-from app.journal.copying import relocation
+from app.journal.copies.copying import relocation
 from app.journal.errors import translate
 from app.journal.reader import Reader
 from app.journal.recording import decode, position_of
