@@ -71,10 +71,10 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
     from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.engine.replication.watch import FrontsWatch
+    from app.journal.copies.replica import open_replica
+    from app.journal.copies.whole_copies import install, standing_of
     from app.journal.migrations import NEWEST
-    from app.journal.replica import open_replica
-    from app.journal.store import instance_lock
-    from app.journal.whole_copies import install, standing_of
+    from app.journal.opening import instance_lock
     from app.retention.files import delete_unfinished
 
     # As for the bot: only this user reads what is created from here on.
@@ -136,7 +136,7 @@ def _import_all() -> None:
 @asynccontextmanager
 async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]:
     """Delete old files within the block, as the active front does with its own."""
-    from app.journal.named_files import JobsOfCopy
+    from app.journal.copies.named_files import JobsOfCopy
     from app.retention.actor import RetentionActor
 
     settings = replace(config.retention, jobs=0)
@@ -152,7 +152,7 @@ async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]
 async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
     """Copy files of jobs from other fronts, and to them, within the block."""
     from app.engine.replication.files import FrontFiles
-    from app.journal.named_files import NamedFiles
+    from app.journal.copies.named_files import NamedFiles
 
     largest = max(config.largest_result * 2**20, LARGEST_INPUT)
     files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
@@ -189,7 +189,7 @@ async def _be_active(
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
     from app.engine.replication.publisher import JournalPublisher
-    from app.journal.whole_copies import export
+    from app.journal.copies.whole_copies import export
 
     lease = turn.lease
 
@@ -222,8 +222,8 @@ async def _be_active(
 
 async def _announce(turn: Turn, path: Path) -> bool:
     """Make the journal the one that is written, and let copies know from where on; False if the lease is lost first."""
+    from app.journal.copies.whole_copies import take_over
     from app.journal.migrations import NEWEST
-    from app.journal.whole_copies import take_over
 
     position = await to_thread.run_sync(take_over, path, turn.lease.epoch)
     if turn.head is not None and turn.head in turn.standing.sealed and turn.standing.version == NEWEST:

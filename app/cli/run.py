@@ -52,7 +52,7 @@ async def run_bot(
     from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
-    from app.journal.crash_points import crash_point
+    from app.journal.access.crash_points import crash_point
     from app.journal.sqlite import open_journal
     from app.retention.files import delete_unfinished
     from app.system.garbage import collect_rarely

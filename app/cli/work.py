@@ -16,7 +16,7 @@ from app.application import open_server
 from app.cli.arguments.program import PROGRAM
 from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.config.settings import Config, Server, Worker
-from app.config.worker import WORKER_NAME
+from app.config.tables.worker import WORKER_NAME
 from app.system.standard_streams import complain
 
 

@@ -26,7 +26,8 @@ from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Dis
 from app.core.jobs.job import Job
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
-from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
+from app.journal.opening import JOURNAL
+from app.journal.sqlite import SqliteJournal, open_journal
 from app.ports import OpenRequestStore, OtherDisks
 from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
