@@ -26,6 +26,7 @@ from app.cli.data_folder import journal_path
 from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.cli.run import run_bot
 from app.config.settings import Config
+from app.entry_points import run_loop
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
     from app.engine.replication.files import FrontFiles
+    from app.engine.replication.front_shards import FrontShards
+    from app.engine.replication.messages import Front
     from app.engine.replication.standby import Turn
     from app.engine.replication.watch import FrontsWatch
 
@@ -88,7 +91,8 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         await to_thread.run_sync(delete_unfinished, config.data)
     async with (
         open_engine(settings) as engine,
-        _watching(config, FrontsWatch(engine, front.id)) as watch,
+        _holding_shards(engine, front, config) as shards,
+        _watching(config, FrontsWatch(engine, front.id, shards.counts)) as watch,
         _copying_files(engine, front.id, config, path) as files,
     ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
@@ -99,7 +103,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
                 with instance_lock(path):
                     async with _without_old_files(config, path):
                         turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, files, watch, drain=command.drain)
+            code = await _be_active(engine, turn, config, path, files, watch, shards, drain=command.drain)
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -161,8 +165,41 @@ async def _copying_files(engine: Engine, front: str, config: Config, path: Path)
             tasks.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def _holding_shards(engine: Engine, front: Front, config: Config) -> AsyncGenerator[FrontShards]:
+    """Hold this front's shards of Discord's gateway within the block; at its end, others may take them first."""
+    from app.engine.replication.front_shards import FrontShards
+
+    shards = FrontShards(engine, front)
+
+    async def hold() -> float:
+        # Only here: hikari alone takes half a second.
+        from app.discord.held_shards import hold_shards
+
+        await hold_shards(config, shards)
+        return 0.0
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(shards.run, name="shards")
+        tasks.start_soon(run_loop, hold, "shards could not be held", name="held shards")
+        try:
+            yield shards
+        finally:
+            with anyio.CancelScope(shield=True):
+                await shards.leave()
+            tasks.cancel_scope.cancel()
+
+
 async def _be_active(
-    engine: Engine, turn: Turn, config: Config, path: Path, files: FrontFiles, watch: FrontsWatch, *, drain: bool
+    engine: Engine,
+    turn: Turn,
+    config: Config,
+    path: Path,
+    files: FrontFiles,
+    watch: FrontsWatch,
+    shards: FrontShards,
+    *,
+    drain: bool,
 ) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
@@ -182,11 +219,12 @@ async def _be_active(
 
         tasks.start_soon(lease.keep, name="lease")
         tasks.start_soon(stop, name="lost lease")
+        tasks.start_soon(shards.direct, lease, name="shards of fronts")
         try:
             await _announce(turn, path)
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
             publisher = JournalPublisher(engine, lease)
-            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch)
+            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch, shards=shards)
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()

@@ -21,6 +21,7 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
+    from app.core.shards import SharedShards
     from app.engine.replication.watch import FrontsWatch
     from app.ports import OtherDisks
 
@@ -37,10 +38,12 @@ async def run_bot(
     publisher: Publisher | None = None,
     others: OtherDisks | None = None,
     fronts: FrontsWatch | None = None,
+    shards: SharedShards | None = None,
 ) -> int:
     """Run the bot until it is stopped; return the exit code.
 
-    A `publisher` gets what the journal writes, `others` are the disks of other fronts, and `fronts` is for the metrics.
+    A `publisher` gets what the journal writes, `others` are the disks of other fronts, `fronts` is for the metrics, and
+    `shards` are those that fronts share.
     """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
@@ -76,6 +79,7 @@ async def run_bot(
             is_suspended=lambda: journal.is_suspended,
             is_active=partial(_is_active, publisher),
             others=others,
+            shards=shards,
         )
         sources.journal, sources.discord = journal, bot
 
