@@ -24,6 +24,7 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Page, Preset, Server
 from app.core.jobs.job import Job
+from app.core.shards import SharedShards
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
@@ -80,6 +81,7 @@ class Stage:
         page: PageAccess | None = None,
         page_settings: Page | None = None,
         others: OtherDisks | None = None,
+        shared: SharedShards | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -122,7 +124,7 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts, page, others=others)
+                frontend = DiscordApp(config, journal, alerts, page, others=others, shards=shared)
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

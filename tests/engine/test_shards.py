@@ -115,6 +115,24 @@ async def test_shards_move_to_a_front_that_comes_and_back_when_it_is_gone(databa
             await until(lambda: first.connections.connected == frozenset({0, 1, 2, 3}))
 
 
+async def test_an_engine_that_lost_everything_gets_the_same_table_again(database: EngineSettings) -> None:
+    async with connected(database) as engine:
+        first, second = Side(engine, "first"), Side(engine, "second")
+        lease = await first.lease(1)
+        async with running(second), running(first, lease):
+            await first.shards.settle(2)
+            await until(lambda: bool(first.connections.connected and second.connections.connected))
+            table, held = await read_table(engine), (first.connections.wanted, second.connections.wanted)
+            # Only as the second one has a shard that it would not be given at first.
+            assert table == ShardTable(1, ("first", "second"))
+            await engine.delete(TABLE)
+            with anyio.fail_after(PATIENCE):
+                while await read_table(engine) is None:  # noqa: ASYNC110  another task's doing
+                    await anyio.sleep(0.01)
+            assert await read_table(engine) == table
+            assert (first.connections.wanted, second.connections.wanted) == held
+
+
 async def test_a_front_that_leaves_holds_its_shards_until_another_one_has_them(database: EngineSettings) -> None:
     async with connected(database) as engine:
         first, second = Side(engine, "first", at_once=False), Side(engine, "second")

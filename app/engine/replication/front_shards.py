@@ -115,7 +115,8 @@ class FrontShards:
             is_active = self._lease is not None and not self._lease.lost.is_set()
             held = Holding(self._front, is_active, count, connected)
             await register(self._engine, held, self._seconds)
-        self._table = await read_table(self._engine)
+        # An engine that lost everything gets it again from the active front.
+        self._table = await read_table(self._engine) or self._table
         if self._share.shards - self._wanted:
             self._others = await holdings_of(self._engine)
 
@@ -170,10 +171,12 @@ class FrontShards:
                 with anyio.move_on_after(LOOK * 2):
                     await self._decides.wait()
         finally:
-            self._lease = None
+            # In its next turn, what the table says counts until the bot knows how many shards there are.
+            self._lease = self._settled = None
 
     async def _direct(self, lease: FrontLease) -> None:
-        before = await read_table(self._engine)
+        stored = await read_table(self._engine)
+        before = stored or self._table
         count = self._settled or (before.count if before is not None else 0)
         if not count:
             return
@@ -182,7 +185,7 @@ class FrontShards:
         living = [ident for ident, other in others.items() if ident != self._front.id and not other.active]
         fronts = assign(count, [self._front.id, *living], before.fronts if before is not None else ())
         table = ShardTable(lease.epoch, fronts)
-        if table == before or await write_table(self._engine, table, lease.value):
+        if table == stored or await write_table(self._engine, table, lease.value):
             self._table = table
             self._decide()
 
