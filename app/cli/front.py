@@ -169,33 +169,29 @@ async def _be_active(
     from app.engine.replication.publisher import JournalPublisher
     from app.journal.copies.whole_copies import export
 
-    lease, code = turn.lease, None
+    lease = turn.lease
 
     def copy(target: Path) -> Position:
         return export(path, target, lambda: None)
 
     async with anyio.create_task_group() as tasks:
-
-        async def stop() -> None:
-            await lease.lost.wait()
-            tasks.cancel_scope.cancel()
-
         tasks.start_soon(lease.keep, name="lease")
-        tasks.start_soon(stop, name="lost lease")
         try:
-            await _announce(turn, path)
+            if not await _announce(turn, path):
+                return None
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
             publisher = JournalPublisher(engine, lease)
-            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch)
+            # Not cancelled when the lease is lost, because it answers those who are waiting for an answer.
+            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch, stop=lease.lost)
+            return None if lease.lost.is_set() and not code else code
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()
-        tasks.cancel_scope.cancel()
-    return code
+            tasks.cancel_scope.cancel()
 
 
-async def _announce(turn: Turn, path: Path) -> None:
-    """Make the journal the one that is written, and let copies know from where on."""
+async def _announce(turn: Turn, path: Path) -> bool:
+    """Make the journal the one that is written, and let copies know from where on; False if the lease is lost first."""
     from app.journal.copies.whole_copies import take_over
     from app.journal.migrations import NEWEST
 
@@ -203,10 +199,11 @@ async def _announce(turn: Turn, path: Path) -> None:
     if turn.head is not None and turn.head in turn.standing.sealed and turn.standing.version == NEWEST:
         # What the outbox has behind that is published soon.
         position = turn.head
-    while True:
+    while not turn.lease.lost.is_set():
         try:
             await turn.lease.announce(position)
         except ConnectionLost:
             await anyio.sleep(GIVING_UP)
         else:
-            return
+            return True
+    return False

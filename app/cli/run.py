@@ -15,7 +15,6 @@ from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.config.load import reload_config
 from app.config.settings import Config
-from app.core.journal_port import JournalUnavailable
 from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
@@ -37,8 +36,9 @@ async def run_bot(
     publisher: Publisher | None = None,
     others: OtherDisks | None = None,
     fronts: FrontsWatch | None = None,
+    stop: anyio.Event | None = None,
 ) -> int:
-    """Run the bot until it is stopped; return the exit code.
+    """Run the bot until it is stopped, by a signal or by `stop`; return the exit code.
 
     A `publisher` gets what the journal writes, `others` are the disks of other fronts, and `fronts` is for the metrics.
     """
@@ -74,7 +74,7 @@ async def run_bot(
             alerts,
             page,
             is_suspended=lambda: journal.is_suspended,
-            is_active=partial(_is_active, publisher),
+            active_for=(lambda: publisher.active_for) if publisher is not None else None,
             others=others,
         )
         sources.journal, sources.discord = journal, bot
@@ -128,19 +128,10 @@ async def run_bot(
                 reloading=manager.reloading,
                 asked=True,
                 others=others,
+                stop=stop,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):
                 # To stop them takes minutes, and whoever ends the bot waits only for seconds.
                 logger.warning("servers stay on, and nobody stops them until the bot runs again", servers=left)
         return code
-
-
-def _is_active(publisher: Publisher | None) -> bool:
-    """Whether no other front can be at work now."""
-    try:
-        if publisher is not None:
-            publisher.check()
-    except JournalUnavailable:
-        return False
-    return True

@@ -100,6 +100,9 @@ HEALTH_AWAY = 2.0
 PASSING = "passing"
 """The folder for temporary files while an upload is prepared; emptied at each start."""
 
+SETTLED = 60.0
+"""Seconds after a front has become active within which requests of the one before may still arrive at Discord."""
+
 SPEEDS = 300.0
 """Seconds between two readings of the measured runs."""
 
@@ -123,18 +126,18 @@ class DiscordApp:
         alerts: Alerts | None = None,
         page: PageAccess | None = None,
         is_suspended: Callable[[], bool] = lambda: False,
-        is_active: Callable[[], bool] = lambda: True,
+        active_for: Callable[[], float] | None = None,
         others: OtherDisks | None = None,
     ) -> None:
         """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
 
-        `is_active` says whether no other front can be at work now, so that jobs may be shown. `others` are the disks
-        that may have files which this one lacks.
+        `active_for` returns the seconds for which no other front can be at work, so that jobs may be shown; None if
+        there is only this one. `others` are the disks that may have files which this one lacks.
         """
         self._others = others
         self._config = config
         self._is_suspended = is_suspended
-        self._is_active = is_active
+        self._active_for = active_for
         self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
@@ -251,7 +254,7 @@ class DiscordApp:
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
             sender = RestSender(into_asyncio)
-            shown_by = ActiveSender(sender, self._is_active)
+            shown_by = ActiveSender(sender, self._active_for) if self._active_for is not None else sender
             for delivery in self._alert_deliveries(sender):
                 tasks.start_soon(delivery.run, name="alerts to Discord")
             prepare_files = UploadPreparer(
@@ -278,6 +281,7 @@ class DiscordApp:
                 hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
                 others=self._others,
+                settled_after=SETTLED if self._active_for is not None else None,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -81,6 +81,7 @@ class Stage:
         page: PageAccess | None = None,
         page_settings: Page | None = None,
         others: OtherDisks | None = None,
+        active_for: Callable[[], float] | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -123,7 +124,7 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts, page, others=others)
+                frontend = DiscordApp(config, journal, alerts, page, active_for=active_for, others=others)
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

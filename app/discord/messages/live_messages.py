@@ -56,6 +56,9 @@ ACCEPTANCE = 10.0
 BROUGHT_WITHIN = 60.0
 """Seconds within which a result is copied that only another disk has, before it is shown again."""
 
+RESTORING = 0.0, 1.0, 5.0, 25.0, 125.0
+"""Seconds before each attempt to look whether a message still shows its result."""
+
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
 
@@ -74,7 +77,8 @@ class LiveMessages:
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
     `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
-    `others` are the disks that may have files which this one lacks.
+    `others` are the disks that may have files which this one lacks. For `settled_after` seconds from now, requests of a
+    front that was active before may still arrive at Discord; None if there was no such front.
     """
 
     def __init__(
@@ -93,8 +97,12 @@ class LiveMessages:
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
         hide: Callable[[JobId], Awaitable[None]] | None = None,
         others: OtherDisks | None = None,
+        settled_after: float | None = None,
     ) -> None:
         self._others = others
+        self._settled_at = anyio.current_time() + settled_after if settled_after is not None else None
+        self._used_again: set[str] = set()
+        """The messages in which an operator had a job run again."""
         self._hints = hints
         self.notifications = notifications
         self.sender = sender
@@ -187,6 +195,7 @@ class LiveMessages:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
+        self._used_again.add(place.message)
         request = _made_at(place, repeat(job.request, self._catalog))
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
@@ -200,7 +209,31 @@ class LiveMessages:
         reply = self._reply(job.request, place, None)
         reply.view.accepted = True
         actor = InteractionActor(job.id, self._registry, reply, notify=reply.notify)
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
+
+        async def live() -> None:
+            await self._live(reply, actor)
+            await run_request(partial(self._restore, reply), "a result could not be looked at again", job=job.id)
+
+        self._tasks.start_soon(live, name=f"interaction {job.id}")
+
+    async def _restore(self, reply: MessageReply) -> None:
+        """Show a result once more if a front that was active before has shown something older after it.
+
+        That front may have been frozen, or cut off, between its decision to send an edit and the edit itself.
+        """
+        if self._settled_at is None:
+            return
+        await anyio.sleep_until(self._settled_at)
+        for pause in RESTORING:
+            await anyio.sleep(pause)
+            if reply.place.message in self._used_again:
+                return
+            try:
+                await reply.restore()
+            except ConnectionLost as error:
+                logger.info("a result could not be looked at again", job=reply.view.job, reason=str(error))
+            else:
+                return
 
     async def show_again(self, job: Job, caller: Caller) -> None:
         """Show a result again, where the caller was answered. Raises `WorkflowError` if that is impossible."""

@@ -42,6 +42,10 @@ class Board:
         if not self.held:
             raise JournalUnavailable("Another front may be active.")
 
+    @property
+    def active_for(self) -> float:
+        return 1.0 if self.held else 0.0
+
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         await checkpoint()
         if self.away:

@@ -98,6 +98,11 @@ class RestSender:
             lambda rest: rest.edit_message(int(channel), int(message), attachments=None, components=content)
         )
 
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        """See `app.discord.messages.ports.MessageSender`."""
+        shown = await self._call(lambda rest: rest.fetch_message(int(channel), int(message)))
+        return _shown_texts(shown) == _texts(card)
+
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
