@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
     from app.engine.replication.files import FrontFiles
+    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import Turn
     from app.engine.replication.watch import FrontsWatch
 
@@ -67,6 +68,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         return 2
     path = journal_path(config)
     from app.engine.replication.messages import Front
+    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.engine.replication.watch import FrontsWatch
     from app.journal.copies.replica import open_replica
@@ -90,6 +92,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         open_engine(settings) as engine,
         _watching(config, FrontsWatch(engine, front.id)) as watch,
         _copying_files(engine, front.id, config, path) as files,
+        _keeping_open_requests(EngineOpenRequests(engine, front.id)) as open_requests,
     ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
@@ -99,7 +102,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
                 with instance_lock(path):
                     async with _without_old_files(config, path):
                         turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, files, watch, drain=command.drain)
+            code = await _be_active(engine, turn, config, path, files, watch, open_requests, drain=command.drain)
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -161,8 +164,27 @@ async def _copying_files(engine: Engine, front: str, config: Config, path: Path)
             tasks.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def _keeping_open_requests(open_requests: EngineOpenRequests) -> AsyncGenerator[EngineOpenRequests]:
+    """Write within the block who waits for an answer, also what a bot has left that is not the active one any more."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(open_requests.run, name="open requests")
+        try:
+            yield open_requests
+        finally:
+            tasks.cancel_scope.cancel()
+
+
 async def _be_active(
-    engine: Engine, turn: Turn, config: Config, path: Path, files: FrontFiles, watch: FrontsWatch, *, drain: bool
+    engine: Engine,
+    turn: Turn,
+    config: Config,
+    path: Path,
+    files: FrontFiles,
+    watch: FrontsWatch,
+    open_requests: EngineOpenRequests,
+    *,
+    drain: bool,
 ) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
@@ -182,7 +204,15 @@ async def _be_active(
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
             publisher = JournalPublisher(engine, lease)
             # Not cancelled when the lease is lost, because it answers those who are waiting for an answer.
-            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch, stop=lease.lost)
+            code = await run_bot(
+                config,
+                drain=drain,
+                publisher=publisher,
+                others=files,
+                fronts=watch,
+                open_requests=open_requests,
+                stop=lease.lost,
+            )
             return None if lease.lost.is_set() and not code else code
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):

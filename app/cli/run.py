@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
     from app.engine.replication.watch import FrontsWatch
-    from app.ports import OtherDisks
+    from app.ports import OpenRequestStore, OtherDisks
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -36,11 +36,13 @@ async def run_bot(
     publisher: Publisher | None = None,
     others: OtherDisks | None = None,
     fronts: FrontsWatch | None = None,
+    open_requests: OpenRequestStore | None = None,
     stop: anyio.Event | None = None,
 ) -> int:
     """Run the bot until it is stopped, by a signal or by `stop`; return the exit code.
 
     A `publisher` gets what the journal writes, `others` are the disks of other fronts, and `fronts` is for the metrics.
+    `open_requests` keeps who waits for an answer, for other fronts.
     """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
@@ -76,6 +78,7 @@ async def run_bot(
             is_suspended=lambda: journal.is_suspended,
             active_for=(lambda: publisher.active_for) if publisher is not None else None,
             others=others,
+            open_requests=open_requests,
         )
         sources.journal, sources.discord = journal, bot
 

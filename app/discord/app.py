@@ -40,6 +40,7 @@ from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -59,7 +60,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
 from app.node_cache import NodeCache
-from app.ports import Comfy, OtherDisks
+from app.ports import Comfy, OpenRequestStore, OtherDisks
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
@@ -128,13 +129,16 @@ class DiscordApp:
         is_suspended: Callable[[], bool] = lambda: False,
         active_for: Callable[[], float] | None = None,
         others: OtherDisks | None = None,
+        open_requests: OpenRequestStore | None = None,
     ) -> None:
         """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
 
         `active_for` returns the seconds for which no other front can be at work, so that jobs may be shown; None if
         there is only this one. `others` are the disks that may have files which this one lacks.
+        `open_requests` keeps who waits for an answer, for other fronts.
         """
         self._others = others
+        self._open_request_store = open_requests
         self._config = config
         self._is_suspended = is_suspended
         self._active_for = active_for
@@ -267,12 +271,14 @@ class DiscordApp:
             thumbnails = Thumbnails(media, mark_results=config.discord.mark_results, others=self._others)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
+            open_requests = OpenRequests(self._open_request_store)
             live_messages = LiveMessages(
                 tasks,
                 registry,
                 catalog,
                 shown_by,
                 prepare_files,
+                open_requests=open_requests,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, shown_by, lambda guild: offer_pages.clickable(guild)),
@@ -360,6 +366,7 @@ class DiscordApp:
                 choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
+                open_requests=open_requests,
                 responder=responder,
                 builtin_commands=builtin_commands,
                 moderator_commands=ModeratorCommands(moderation=moderation, allowances=allowances, responder=responder),
@@ -408,6 +415,7 @@ class DiscordApp:
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
+                tasks.start_soon(open_requests.watch, sender, job_history.find, name="open requests")
 
             async def say_opened() -> None:
                 self.opened.set()

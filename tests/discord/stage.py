@@ -28,7 +28,7 @@ from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.opening import JOURNAL
 from app.journal.sqlite import SqliteJournal, open_journal
-from app.ports import OtherDisks
+from app.ports import OpenRequestStore, OtherDisks
 from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
@@ -82,6 +82,7 @@ class Stage:
         page_settings: Page | None = None,
         others: OtherDisks | None = None,
         active_for: Callable[[], float] | None = None,
+        open_requests: OpenRequestStore | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -124,7 +125,9 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts, page, active_for=active_for, others=others)
+                frontend = DiscordApp(
+                    config, journal, alerts, page, active_for=active_for, others=others, open_requests=open_requests
+                )
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

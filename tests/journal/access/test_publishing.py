@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -44,7 +45,7 @@ class Board:
 
     @property
     def active_for(self) -> float:
-        return 1.0 if self.held else 0.0
+        return math.inf if self.held else 0.0
 
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         await checkpoint()
