@@ -26,6 +26,7 @@ from app.cli.data_folder import journal_path
 from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.cli.run import run_bot
 from app.config.settings import Config
+from app.entry_points import run_loop
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
     from app.engine.replication.files import FrontFiles
+    from app.engine.replication.front_shards import FrontShards
+    from app.engine.replication.messages import Front
     from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import Turn
     from app.engine.replication.watch import FrontsWatch
@@ -90,7 +93,8 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         await to_thread.run_sync(delete_unfinished, config.data)
     async with (
         open_engine(settings) as engine,
-        _watching(config, FrontsWatch(engine, front.id)) as watch,
+        _holding_shards(engine, front, config) as shards,
+        _watching(config, FrontsWatch(engine, front.id, shards.counts)) as watch,
         _copying_files(engine, front.id, config, path) as files,
         _keeping_open_requests(EngineOpenRequests(engine, front.id)) as open_requests,
     ):
@@ -102,7 +106,9 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
                 with instance_lock(path):
                     async with _without_old_files(config, path):
                         turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, files, watch, open_requests, drain=command.drain)
+            code = await _be_active(
+                engine, turn, config, path, files, watch, open_requests, shards, drain=command.drain
+            )
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -175,6 +181,31 @@ async def _keeping_open_requests(open_requests: EngineOpenRequests) -> AsyncGene
             tasks.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def _holding_shards(engine: Engine, front: Front, config: Config) -> AsyncGenerator[FrontShards]:
+    """Hold this front's shards of Discord's gateway within the block; at its end, others may take them first."""
+    from app.engine.replication.front_shards import FrontShards
+
+    shards = FrontShards(engine, front)
+
+    async def hold() -> float:
+        # Only here: hikari alone takes half a second.
+        from app.discord.held_shards import hold_shards
+
+        await hold_shards(config, shards)
+        return 0.0
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(shards.run, name="shards")
+        tasks.start_soon(run_loop, hold, "shards could not be held", name="held shards")
+        try:
+            yield shards
+        finally:
+            with anyio.CancelScope(shield=True):
+                await shards.leave()
+            tasks.cancel_scope.cancel()
+
+
 async def _be_active(
     engine: Engine,
     turn: Turn,
@@ -183,6 +214,7 @@ async def _be_active(
     files: FrontFiles,
     watch: FrontsWatch,
     open_requests: EngineOpenRequests,
+    shards: FrontShards,
     *,
     drain: bool,
 ) -> int | None:
@@ -198,6 +230,7 @@ async def _be_active(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lease.keep, name="lease")
+        tasks.start_soon(shards.direct, lease, name="shards of fronts")
         try:
             if not await _announce(turn, path):
                 return None
@@ -211,6 +244,7 @@ async def _be_active(
                 others=files,
                 fronts=watch,
                 open_requests=open_requests,
+                shards=shards,
                 stop=lease.lost,
             )
             return None if lease.lost.is_set() and not code else code

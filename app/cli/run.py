@@ -20,6 +20,7 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
+    from app.core.shards import SharedShards
     from app.engine.replication.watch import FrontsWatch
     from app.ports import OpenRequestStore, OtherDisks
 
@@ -37,12 +38,13 @@ async def run_bot(
     others: OtherDisks | None = None,
     fronts: FrontsWatch | None = None,
     open_requests: OpenRequestStore | None = None,
+    shards: SharedShards | None = None,
     stop: anyio.Event | None = None,
 ) -> int:
     """Run the bot until it is stopped, by a signal or by `stop`; return the exit code.
 
-    A `publisher` gets what the journal writes, `others` are the disks of other fronts, and `fronts` is for the metrics.
-    `open_requests` keeps who waits for an answer, for other fronts.
+    A `publisher` gets what the journal writes, `others` are the disks of other fronts, `fronts` is for the metrics,
+    `open_requests` keeps who waits for an answer, for other fronts, and `shards` are those that fronts share.
     """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
@@ -79,6 +81,7 @@ async def run_bot(
             active_for=(lambda: publisher.active_for) if publisher is not None else None,
             others=others,
             open_requests=open_requests,
+            shards=shards,
         )
         sources.journal, sources.discord = journal, bot
 

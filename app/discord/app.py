@@ -22,6 +22,7 @@ from app.config.settings import Budget, Config, Server
 from app.core.jobs.batches import without_parts
 from app.core.journal_port import JobHistory
 from app.core.servers.able_servers import Offered
+from app.core.shards import SharedShards
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
@@ -34,6 +35,7 @@ from app.discord.gateway.guilds.roles import GuildRoles
 from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
+from app.discord.gateway.relayed_gateway import RelayedGateway
 from app.discord.gateway.rest.client import RestSender
 from app.discord.message_ref import is_private, is_spoiler, message_link
 from app.discord.messages.active_sender import ActiveSender
@@ -130,15 +132,17 @@ class DiscordApp:
         active_for: Callable[[], float] | None = None,
         others: OtherDisks | None = None,
         open_requests: OpenRequestStore | None = None,
+        shards: SharedShards | None = None,
     ) -> None:
         """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
 
         `active_for` returns the seconds for which no other front can be at work, so that jobs may be shown; None if
-        there is only this one. `others` are the disks that may have files which this one lacks.
-        `open_requests` keeps who waits for an answer, for other fronts.
+        there is only this one. `others` are the disks that may have files which this one lacks, `open_requests` keeps
+        who waits for an answer, for other fronts, and `shards` are those that other fronts hold, too.
         """
         self._others = others
         self._open_request_store = open_requests
+        self._shards = shards
         self._config = config
         self._is_suspended = is_suspended
         self._active_for = active_for
@@ -149,7 +153,7 @@ class DiscordApp:
         self._allowances: Allowances | None = None
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
-        self.traffic = Traffic()
+        self.traffic = Traffic() if shards is None else Traffic(sessions=shards.sessions)
         self.page_frontend: PageFrontend | None = None
         """What the page needs of Discord; None while the bot does not run."""
         self.page_opened = anyio.Event()
@@ -408,8 +412,11 @@ class DiscordApp:
                         await job_history.hide_from_gallery(job)
 
             deletions = Deletions(into_core, hide) if config.page.enabled else None
+            relayed = None
+            if self._shards is not None:
+                relayed = RelayedGateway(self._shards, int(bot_id(config.discord_token)), into_core, into_asyncio)
             bot = self._bot = Bot(
-                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions, relayed
             )
 
             async def follow_jobs() -> None:

@@ -24,6 +24,7 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Page, Preset, Server
 from app.core.jobs.job import Job
+from app.core.shards import SharedShards
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
 from app.journal.opening import JOURNAL
@@ -83,6 +84,7 @@ class Stage:
         others: OtherDisks | None = None,
         active_for: Callable[[], float] | None = None,
         open_requests: OpenRequestStore | None = None,
+        shared: SharedShards | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -126,7 +128,14 @@ class Stage:
                 anyio.create_task_group() as guests,
             ):
                 frontend = DiscordApp(
-                    config, journal, alerts, page, active_for=active_for, others=others, open_requests=open_requests
+                    config,
+                    journal,
+                    alerts,
+                    page,
+                    active_for=active_for,
+                    others=others,
+                    open_requests=open_requests,
+                    shards=shared,
                 )
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):

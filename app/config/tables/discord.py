@@ -12,6 +12,9 @@ from app.config.toml_table import Table, discord_id, short
 LONGEST_WAIT = 86_400
 """Seconds: the most that `notify_after` may be, a day."""
 
+MOST_SHARDS = 1_000
+"""Discord allows about as many sessions a day."""
+
 
 def read_discord(table: Table) -> Discord:
     """The settings in `[discord]`. Raises `ConfigError`."""
@@ -42,6 +45,7 @@ def read_discord(table: Table) -> Discord:
         user_install=user_install,
         notify_after=table.whole("notify_after", Discord().notify_after, 0, LONGEST_WAIT),
         workflow_commands=_workflow_names(table, "workflow_commands"),
+        shards=table.whole("shards", Discord().shards, 0, MOST_SHARDS),
     )
 
 
