@@ -77,12 +77,11 @@ class Standing(Struct, frozen=True):
 def may_be_written(standing: Standing, head: Position | None) -> bool:
     """Whether nobody was told anything that this journal lacks; `head` is what was published last.
 
-    Without a head, the engine lost everything or had nothing yet: only a journal that was written last is known to have
-    all of it.
+    Without a head, the engine lost everything or had nothing yet, and nobody can tell.
     """
     position = standing.position
     if head is None:
-        return standing.role == "active" and not standing.is_empty
+        return False
     if head in standing.sealed:
         return True
     # A copy has only what was published, so the engine has lost its last moments.

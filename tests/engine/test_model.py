@@ -92,7 +92,7 @@ def drawn(rng: random.Random) -> Command:
         lambda engine, ids: engine.remove("requests", ids.at(place), "1-1"),
         lambda engine, _: engine.script(scripts.REPLACE, [value], [data, b"2 x", 60_000]),
         lambda engine, _: engine.script(replication.ACQUIRE, ["lease", "head", "count"], [data, epoch, b"me", 60_000]),
-        lambda engine, _: engine.script(replication.REGAIN, ["lease", "count"], [data, epoch, 60_000]),
+        lambda engine, _: engine.script(replication.REGAIN, ["lease", "count"], [data, epoch, 60_000, number % 4]),
         lambda engine, _: engine.script(
             replication.ANNOUNCE, ["lease", "journal", "head"], [data, f"line {number} ff"]
         ),

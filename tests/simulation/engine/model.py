@@ -242,7 +242,7 @@ class EngineModel:
         return epoch
 
     def _regain(self, keys: Sequence[str], arguments: Sequence[Argument]) -> int:
-        if self._exists(keys[0]) or int(self.get(keys[1]) or 0) > int(arguments[1]):
+        if self._exists(keys[0]) or int(self.get(keys[1]) or arguments[3]) > int(arguments[1]):
             return 0
         self.set(keys[1], _bytes(arguments[1]), None)
         self.set(keys[0], _bytes(arguments[0]), int(arguments[2]))
