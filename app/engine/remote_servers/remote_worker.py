@@ -18,6 +18,7 @@ from app.engine.messages import (
     Answer,
     AnyCall,
     Done,
+    Fetch,
     InvalidMessage,
     Lost,
     NotDone,
@@ -48,8 +49,12 @@ REQUESTS_SECONDS = 60.0
 
 
 class _Call(Struct):
-    """A call that waits for its answer, or for the end of the worker's session."""
+    """A call that waits for its answer, or for the end of the worker's session.
 
+    One that is long also ends when the connection to the engine is lost.
+    """
+
+    is_long: bool
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
 
@@ -78,6 +83,15 @@ class RemoteWorker:
             self._gone.set()
             self._gone = anyio.Event()
             for call in self._calls.values():
+                call.done.set()
+
+    def lose_answers(self) -> None:
+        """Learn that the engine may have forgotten answers: what might wait for one for an hour is to be asked again.
+
+        All other calls go on: they may have begun, and must not be repeated before that is known.
+        """
+        for call in self._calls.values():
+            if call.is_long:
                 call.done.set()
 
     @property
@@ -126,7 +140,7 @@ class RemoteWorker:
         if (registration := self.registration) is None:
             raise ConnectionLost(WorkerAway())
         stream = requests_key(self.name, registration.session)
-        number, waiting = next(self._numbers), _Call()
+        number, waiting = next(self._numbers), _Call(is_long=isinstance(call, Fetch))
         data = self._encoded(server, number, call, min(seconds, BEGIN))
         self._calls[number] = waiting
         entry: str | None = None

@@ -60,7 +60,7 @@ class Workers:
         self._engine = engine
         self._settings = settings
         self._id = uuid.uuid4().hex
-        self._follower = Follower(engine, wake_key(self._id))
+        self._follower = Follower(engine, wake_key(self._id), self._lose_answers)
         self._workers: dict[str, RemoteWorker] = {}
         self._servers: dict[str, dict[ServerName, ConfiguredServer]] = {}
         self._away_since: dict[str, float] = {}
@@ -69,6 +69,10 @@ class Workers:
         self._refused: dict[str, str] = {}
         """What is wrong with registrations that cannot be used; each is logged once."""
         self._streams = ExitStack()
+
+    def _lose_answers(self) -> None:
+        for worker in self._workers.values():
+            worker.lose_answers()
 
     @property
     def offered(self) -> dict[ServerName, ConfiguredServer]:
