@@ -154,7 +154,7 @@ class SqliteJournal:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether nothing may be written now, because another process may write the journal."""
+        """See `app.core.journal_port.Journal`."""
         try:
             if self._publisher is not None:
                 self._publisher.check()
