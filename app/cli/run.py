@@ -129,6 +129,7 @@ async def run_bot(
                 asked=True,
                 others=others,
                 stop=stop,
+                lease=publisher.lease if publisher is not None else None,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):

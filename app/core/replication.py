@@ -102,6 +102,11 @@ class Publisher(Protocol):
         """Seconds for which no other process can write the journal; 0 if one may write it now."""
         ...
 
+    @property
+    def lease(self) -> tuple[str, bytes]:
+        """The key and the value of what the engine has for as long as no other process can write the journal."""
+        ...
+
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         """Return once copies find these batches, which follow those that were published before.
 

@@ -55,6 +55,13 @@ def drawn(rng: random.Random) -> Command:
         ids.given.append(await engine.add("requests", data, longest=1000, seconds=LONG * is_new))
         return None
 
+    async def add_while_held(engine: Engine, ids: Ids) -> object:
+        added = await engine.script(scripts.ADD_WHILE_HELD, ["requests", value], [1000, 0, data, b"1"])
+        assert isinstance(added, bytes)
+        if added:
+            ids.given.append(added.decode())
+        return bool(added)
+
     async def read(engine: Engine, ids: Ids) -> object:
         streams = await engine.read({"requests": ids.at(place), "journal": FIRST}, block=0.001, most=most)
         return {key: [(ids.place(entry.id), entry.data) for entry in entries] for key, entries in streams.items()}
@@ -98,6 +105,7 @@ def drawn(rng: random.Random) -> Command:
         ),
         lambda engine, _: engine.script(replication.WAITING, [value, other, stream], []),
         add,
+        add_while_held,
         add,
         read,
         entries,

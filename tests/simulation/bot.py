@@ -267,6 +267,7 @@ class Bot:
             asked=True,
             others=around.others,
             stop=around.stop,
+            lease=around.lease,
         )
 
     def _answers(self, name: ServerName) -> bool:

@@ -97,6 +97,8 @@ class Surroundings(Struct, frozen=True):
     """See `LiveMessages`."""
     stop: anyio.Event | None = None
     """Set when the application is to stop."""
+    lease: tuple[str, bytes] | None = None
+    """See `app.application.open_workers`."""
 
 
 class SimulatedFrontend:

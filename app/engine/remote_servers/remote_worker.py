@@ -11,6 +11,7 @@ import anyio
 import structlog
 from msgspec import Struct, field
 
+from app.engine import scripts
 from app.engine.connection import Engine, Entry
 from app.engine.keys import requests_key
 from app.engine.messages import (
@@ -25,11 +26,19 @@ from app.engine.messages import (
     Registration,
     Reply,
     Request,
+    Submit,
     decode,
     encode,
 )
 from app.ports import ConnectionLost, Refused
-from app.reasons.servers import AnswerInvalid, NoAnswer, WorkerAway, WorkflowTooLarge, WorkflowUnsendable
+from app.reasons.servers import (
+    AnswerInvalid,
+    NoAnswer,
+    RefusedConnection,
+    WorkerAway,
+    WorkflowTooLarge,
+    WorkflowUnsendable,
+)
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -66,8 +75,17 @@ class RemoteWorker:
     ComfyUI knows us, by the label of the server.
     """
 
-    def __init__(self, engine: Engine, name: str, front: str, client: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        front: str,
+        client: Callable[[str], str],
+        lease: tuple[str, bytes] | None = None,
+    ) -> None:
+        """With a `lease`, a key and its value, prompts are sent only while the engine has it."""
         self.engine = engine
+        self._lease = lease
         self.name = name
         self.front = front
         self.registration: Registration | None = None
@@ -145,7 +163,7 @@ class RemoteWorker:
         self._calls[number] = waiting
         entry: str | None = None
         try:
-            entry = await self.engine.add(stream, data, longest=REQUESTS, seconds=REQUESTS_SECONDS)
+            entry = await self._add(stream, data, call)
             with anyio.move_on_after(seconds):
                 await waiting.done.wait()
         finally:
@@ -157,6 +175,18 @@ class RemoteWorker:
         if waiting.answer is None:
             raise ConnectionLost(WorkerAway() if waiting.done.is_set() else NoAnswer(seconds))
         return _checked(waiting.answer)
+
+    async def _add(self, stream: str, data: bytes, call: AnyCall) -> str:
+        """Send a request; its id. Raises `ConnectionLost`."""
+        if self._lease is None or not isinstance(call, Submit):
+            return await self.engine.add(stream, data, longest=REQUESTS, seconds=REQUESTS_SECONDS)
+        key, value = self._lease
+        arguments = [REQUESTS, round(REQUESTS_SECONDS * 1000), data, value]
+        entry = await self.engine.script(scripts.ADD_WHILE_HELD, [stream, key], arguments)
+        if not isinstance(entry, bytes) or not entry:
+            # Another front may have the job by now.
+            raise ConnectionLost(RefusedConnection())
+        return entry.decode()
 
     def _encoded(self, server: str, number: int, call: AnyCall, within: float) -> bytes:
         client = self._client(server)

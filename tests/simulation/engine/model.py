@@ -62,6 +62,7 @@ class EngineModel:
             scripts.RENEW: self._renew,
             scripts.RELEASE: self._release,
             scripts.ADD: self._add,
+            scripts.ADD_WHILE_HELD: self._add_while_held,
             scripts.REPLACE: self._replace,
             scripts.CLAIM: self._claim,
             scripts.LEASES: self._leases,
@@ -210,6 +211,9 @@ class EngineModel:
         if int(arguments[1]):
             self.expire(keys[0], int(arguments[1]))
         return identifier.encode()
+
+    def _add_while_held(self, keys: Sequence[str], arguments: Sequence[Argument]) -> bytes:
+        return self._add(keys, arguments) if self.get(keys[1]) == _bytes(arguments[3]) else b""
 
     def _replace(self, keys: Sequence[str], arguments: Sequence[Argument]) -> int:
         is_ours = self.get(keys[0]) == _bytes(arguments[0])

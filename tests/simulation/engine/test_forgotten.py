@@ -1,4 +1,4 @@
-"""What fronts do once the engine has forgotten something, or refuses to keep it, on virtual time."""
+"""What fronts do once the engine has forgotten something, or refuses it, on virtual time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from app.core.replication import Position
 from app.engine.follower import Follower
-from app.engine.keys import replies_key, wake_key
+from app.engine.keys import replies_key, requests_key, wake_key
 from app.engine.messages import Fetch, OfferedServer, Registration, Submit
 from app.engine.remote_servers.remote_worker import RemoteWorker
 from app.engine.replication.copies import CopySender, receive_copy
@@ -22,6 +22,7 @@ from app.engine.replication.messages import LEASE, Front
 from app.engine.replication.transfers import TransferFailed
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost
+from app.reasons.servers import RefusedConnection
 from tests.conftest import virtual
 from tests.simulation.engine.connection import ModelledEngine
 from tests.simulation.engine.model import EngineModel
@@ -136,3 +137,21 @@ async def test_a_file_whose_announcement_may_be_lost_is_asked_for_again_and_a_pr
     assert [name for name, _ in ended] == ["Fetch", "Submit"]
     assert ended[0][1] < began + 5.0
     assert ended[1][1] >= began + FAR
+
+
+async def test_a_prompt_is_sent_only_while_the_engine_has_the_lease_of_the_front() -> None:
+    model = new_model()
+    engine = engine_of(model)
+    worker = RemoteWorker(engine, "attic", "f" * 32, lambda label: label, (LEASE, b"1 front"))
+    worker.register(Registration(session="5" * 32, program="1.0", servers=(OfferedServer(),)))
+    requests = requests_key("attic", "5" * 32)
+    await engine.set(LEASE, b"2 another front", FAR)
+    with pytest.raises(ConnectionLost) as refused:
+        await worker.answer("", Submit(PromptId("p"), {}), 1.0)
+    assert refused.value.reason == RefusedConnection(), "it was not sent, so another server may have it"
+    await engine.set(LEASE, b"1 front", FAR)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.answer, "", Submit(PromptId("p"), {}), FAR)
+        await anyio.sleep(1.0)
+        assert len(await engine.range(requests)) == 1
+        tasks.cancel_scope.cancel()
