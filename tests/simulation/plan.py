@@ -202,9 +202,10 @@ Moment: TypeAlias = Literal[
     "committed",  # something was committed, and nobody knows yet
     "shown",  # a message was edited
     "notified",  # a notification was posted, and the bot does not know it yet
+    "departing",  # a front may show something, and its request is not on its way yet
 ]
-MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment != "notified")
-"""Those of any world; not every one has notifications."""
+MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment not in {"notified", "departing"})
+"""Those of any world; not every one has notifications, or several fronts."""
 
 EDITED: tuple[Moment, ...] = ("ended", "history", "read", "commit", "committed", "post", "taken", "withdraw", "shown")
 """When forms are sent: while a place at a server becomes free, and while the next job is sent there."""

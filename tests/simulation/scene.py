@@ -151,7 +151,8 @@ class Scene:
         return untrue(
             card,
             now=self._bot.clock(),
-            in_time=not jumps and self._board.is_prompt,
+            # What a front has sent that was replaced may arrive late.
+            in_time=not jumps and self._board.is_prompt and not self._plan.fronts,
             all_is_well=self._recorder.well(now - CALM, now),
             was_taken=partial(self._recorder.was_taken, job),
         )

@@ -49,6 +49,11 @@ class ModelledEngine(Engine):
         self.doubled = 0
         """How many of the next commands are done twice."""
 
+    @property
+    def is_well(self) -> bool:
+        """Whether commands arrive."""
+        return anyio.current_time() >= max(self._away_until, self._silent_until) and not self.lost_answers
+
     def calm(self) -> None:
         """From now on all is well."""
         self._away_until = self._silent_until = self._slow_until = float("-inf")

@@ -51,7 +51,7 @@ from tests.simulation.engine.model import EngineModel
 from tests.simulation.engine.process import PROCESS, GatedSender, Process
 from tests.simulation.frontend import Surroundings
 from tests.simulation.network import Network
-from tests.simulation.plan import Fault, Moment, Plan
+from tests.simulation.plan import Fault, Kind, Moment, Plan
 from tests.simulation.recorder import Recorder
 from tests.simulation.server import MemoryComfy
 
@@ -70,6 +70,12 @@ stands still for longer here, and no request is on its way for longer."""
 
 QUIET = SETTLED + 5.0
 """Seconds in which nothing happens, and after which the journals of all fronts are equal."""
+
+RECOVERED = 12.0
+"""Seconds in which others have got again what the engine has forgotten."""
+
+HURTFUL: frozenset[Kind] = frozenset({"kill_front", "stop_front", "freeze_front", "cut_front"})
+"""What may keep the active front from publishing."""
 
 RARELY = {
     "app.engine.replication.copies.ASKED": 1.0,
@@ -221,6 +227,7 @@ class Fleet(Bot):
                     gate=process.gate,
                     settled_after=SETTLED,
                     stop=stop,
+                    lease=publisher.lease,
                 )
                 return await self._serve(journal, config, around)
         finally:
@@ -232,13 +239,16 @@ class Fleet(Bot):
         if process is not self._active and not forgot:
             active = self._active.name if self._active is not None else "nobody"
             self._recorder.wrong.append(f"{process.name} shows something although {active} is active")
+        self._reached("departing")
 
     async def _on_front_disk(self, process: Process, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         await process.gate()
         return await self._on_disk(function, *args)
 
     @asynccontextmanager
-    async def _open_workers(self, config: Config, client_id: str) -> AsyncGenerator[Workers]:
+    async def _open_workers(
+        self, config: Config, client_id: str, *, lease: tuple[str, bytes]
+    ) -> AsyncGenerator[Workers]:
         """See `app.application.open_workers`."""
         del config
 
@@ -246,7 +256,11 @@ class Fleet(Bot):
             await save(stream, to, self._on_results_disk, expected=size)
 
         settings = FrontSettings(
-            client_id=client_id, save=save_stream, run_sync=self._on_results_disk, largest_result=LARGEST
+            client_id=client_id,
+            save=save_stream,
+            run_sync=self._on_results_disk,
+            largest_result=LARGEST,
+            lease=lease,
         )
         async with anyio.create_task_group() as tasks:
             workers = Workers(PROCESS.get().engine, settings)
@@ -292,7 +306,10 @@ class Fleet(Bot):
         seconds = max(until - anyio.current_time(), 0.0)
         front = self.fronts[fault.which % len(self.fronts)]
         worker = list(self._workers.values())[fault.which % len(self._workers)]
-        anybody = self._processes[fault.which % len(self._processes)].engine
+        anybody = self._processes[fault.which % len(self._processes)]
+        if self._would_lose_both(fault, front, anybody):
+            self._say("not now")
+            return
         match fault.kind:
             case "kill_front":
                 front.kill(fault.seconds)
@@ -312,11 +329,11 @@ class Fleet(Bot):
                 for process in self._processes:
                     process.engine.slow(seconds)
             case "silent_engine":
-                anybody.silence(seconds)
+                anybody.engine.silence(seconds)
             case "lost_answers":
-                anybody.lost_answers += 1 + fault.which % 3
+                anybody.engine.lost_answers += 1 + fault.which % 3
             case "doubled_commands":
-                anybody.doubled += 1 + fault.which % 10
+                anybody.engine.doubled += 1 + fault.which % 10
             case "fail_over":
                 self._forgot_at = anyio.current_time()
                 self._model.fail_over(FORGOTTEN)
@@ -355,6 +372,26 @@ class Fleet(Bot):
         """Kill all fronts."""
         for process in self.fronts:
             process.kill(down)
+
+    def _would_lose_both(self, fault: Fault, front: Process, anybody: Process) -> bool:
+        """Whether the engine would forget what only the active front has, while that is gone: see docs/SCALING.md."""
+        now, active = anyio.current_time(), self._active
+        if active is None:
+            return False
+        if fault.kind in {"fail_over", "flush"}:
+            return not active.is_up or not active.engine.is_well or now < active.hurt_until
+        hurt = list[Process]()
+        if fault.kind in HURTFUL:
+            hurt = [front]
+        elif fault.kind in {"silent_engine", "lost_answers"}:
+            hurt = [anybody]
+        elif fault.kind in {"slow_engine", "engine_full"}:
+            hurt = self.fronts
+        if active in hurt and now < self._forgot_at + RECOVERED:
+            return True
+        for process in hurt:
+            process.hurt_until = max(process.hurt_until, now + fault.seconds + RECOVERED)
+        return False
 
     async def _make_room(self, at: float) -> None:
         await anyio.sleep_until(at)

@@ -4,42 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.actors.effect_runner import EffectRunner
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import Position, SealedBatch, Standing
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.reply import MessageReply
-from app.engine.messages import Registration, Request
-from app.engine.remote_servers.remote_worker import RemoteWorker
+from app.engine.messages import AnyCall, Registration, Request
+from app.engine.remote_servers.remote_worker import REQUESTS, REQUESTS_SECONDS, RemoteWorker
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.publisher import JournalPublisher
-from app.engine.worker.lease import Lease
 from app.engine.worker.session import _Session
 from app.journal.replica import Replica
 from tests.simulation.engine.fleet_plan import TROUBLE, fleet
 from tests.simulation.mutations import Broken
-from tests.simulation.plan import Fault, Kind, Plan
+from tests.simulation.plan import Fault, Kind, Moment, Plan
 
 # pyright: reportPrivateUsage=false
+
+STEP = 7.0
+"""Seconds between two faults."""
 
 
 class FleetMutation(Struct, frozen=True):
     """A change, the words by which it is found, and the faults without which nobody would notice.
 
-    Each of the faults comes again and again; without any, whatever a seed draws. `first` is the seed that is played
-    first, to find it soon.
+    Each of the `faults` comes again and again, at its moment of `upon`, if there are any; or all happens at the times
+    of `script`. `first` is the seed that is played first, to find it soon.
     """
 
     change: Broken
     says: str
     faults: tuple[Kind, ...] = ()
-    first: int = 0
+    upon: tuple[Moment, ...] = ()
     seconds: float = 8.0
+    script: tuple[Fault, ...] = ()
+    first: int = 0
 
     @property
     def name(self) -> str:
@@ -50,13 +56,17 @@ class FleetMutation(Struct, frozen=True):
         """The plan of a seed, with these faults."""
         seed += self.first
         plan = fleet(seed)
-        if not self.faults:
-            return plan
         faults = [
-            Fault(8.0 + number * 7.0, self.faults[number % len(self.faults)], self.seconds, number // 2 + seed)
-            for number in range(int((TROUBLE - 15.0) / 7.0))
+            Fault(
+                8.0 + number * STEP,
+                self.faults[number % len(self.faults)],
+                self.seconds,
+                number + seed,
+                self.upon[number % len(self.upon)] if self.upon else None,
+            )
+            for number in range(int((TROUBLE - 15.0) / STEP) if self.faults else 0)
         ]
-        return replace(plan, faults=tuple(faults))
+        return replace(plan, faults=(*faults, *self.script))
 
 
 @contextmanager
@@ -144,14 +154,25 @@ def publishing_is_not_confirmed() -> Generator[None]:
 
 
 @contextmanager
-def a_worker_does_whatever_it_has_read() -> Generator[None]:
-    """Claim nothing."""
+def a_front_sends_prompts_without_its_lease() -> Generator[None]:
+    """Submit whatever was recorded, however long ago."""
+    init = EffectRunner.__init__
 
-    async def claim(self: Lease, entry: str, within: float) -> bool:
-        del self, entry, within
-        return True
+    def without(self: EffectRunner, *args: Any, **options: Any) -> None:
+        init(self, *args, **{**options, "is_suspended": lambda: False})
 
-    with patch.object(Lease, "claim", claim):
+    async def add(self: RemoteWorker, stream: str, data: bytes, call: AnyCall) -> str:
+        del call
+        return await self.engine.add(stream, data, longest=REQUESTS, seconds=REQUESTS_SECONDS)
+
+    with patch.object(EffectRunner, "__init__", without), patch.object(RemoteWorker, "_add", add):
+        yield
+
+
+@contextmanager
+def an_engine_that_forgot_everything_believes_anybody() -> Generator[None]:
+    """Take the lease again, however long ago it ended."""
+    with patch.object(FrontLease, "is_held", property(lambda self: not self.lost.is_set())):  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType]
         yield
 
 
@@ -178,14 +199,37 @@ def the_end_of_a_session_ends_no_call() -> Generator[None]:
         yield
 
 
+SHOWS = "shows something although"
+
 FLEET_MUTATIONS = (
-    FleetMutation(a_front_shows_jobs_without_its_lease, "shows something although", ("cut_front",), seconds=15.0),
     FleetMutation(
-        a_request_waits_for_its_turn_for_any_time,
-        "shows something although",
-        ("cut_front", "rate_limit"),
-        seconds=15.0,
+        a_lease_is_believed_for_longer_than_it_lasts,
+        SHOWS,
+        ("rate_limit", "freeze_front"),
+        ("shown", "shown"),
+        15.0,
+        first=1,
     ),
-    FleetMutation(a_worker_does_what_it_was_asked_twice, "was taken twice", ("doubled_commands",), first=6),
+    FleetMutation(a_front_shows_jobs_without_its_lease, SHOWS, ("cut_front",), seconds=15.0),
+    FleetMutation(
+        a_request_waits_for_its_turn_for_any_time, SHOWS, ("rate_limit", "freeze_front"), ("shown",), 15.0, first=3
+    ),
+    FleetMutation(nobody_looks_at_results_again, "goes on", ("freeze_front",), ("departing",), 15.0, first=3),
+    FleetMutation(a_batch_is_applied_whatever_it_follows, "differ from", ("kill_front",), ("committed",), first=1),
+    FleetMutation(a_front_takes_over_although_it_lacks_batches, "in no journal", ("cut_front", "kill_front"), (), 15.0),
+    FleetMutation(publishing_is_not_confirmed, "in no journal", ("cut_front",), ("commit",), 15.0),
+    FleetMutation(
+        a_front_sends_prompts_without_its_lease, "was taken twice", ("freeze_front",), ("post",), 15.0, first=11
+    ),
+    FleetMutation(
+        an_engine_that_forgot_everything_believes_anybody,
+        "in no journal",
+        script=(
+            Fault(10.0, "cut_front", 30.0, 0),
+            *(Fault(39.6 + 0.2 * number, "flush", 0.0, 0) for number in range(3)),
+        ),
+    ),
+    FleetMutation(a_worker_does_what_it_was_asked_twice, "was taken twice", ("doubled_commands",), ("committed",)),
+    FleetMutation(the_end_of_a_session_ends_no_call, "not everything has ended", ("kill_worker",), ("view",)),
 )
 """Changes that must be found."""

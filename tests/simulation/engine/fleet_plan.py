@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.simulation.plan import IN_FLEETS, Fault, Kind, Plan, Want
+from tests.simulation.plan import IN_FLEETS, Fault, Kind, Moment, Plan, Want
 
 TROUBLE = 90.0
 """Seconds in which things go wrong: each costs more work here than in other worlds."""
@@ -16,7 +16,19 @@ BESIDES: tuple[Kind, ...] = (
 )
 """What else goes wrong."""
 
-MOMENTS = ("post", "taken", "look", "history", "view", "started", "ended", "commit", "committed", "shown")
+MOMENTS: tuple[Moment, ...] = (
+    "post",
+    "taken",
+    "look",
+    "history",
+    "view",
+    "started",
+    "ended",
+    "commit",
+    "committed",
+    "shown",
+    "departing",
+)
 
 
 def fleet(seed: int) -> Plan:

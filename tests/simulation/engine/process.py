@@ -35,6 +35,8 @@ class Process:
         self.path = path
         self.down = 1.0
         """Seconds between two lives."""
+        self.hurt_until = float("-inf")
+        """Until when what it publishes may not arrive."""
         self.scope = anyio.CancelScope()
         self.signals: MemoryObjectSendStream[int] | None = None
         """Where it gets signals; None if it does not listen to any."""
