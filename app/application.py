@@ -41,7 +41,7 @@ from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import WORKER_SCHEME, AlertTargets, Config, Server
 from app.core.journal_port import JobHistory, Journal, OldJobs
-from app.core.scheduling.overview import Overview
+from app.core.scheduling.line.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import PromptId, ServerName

@@ -32,6 +32,7 @@ from bench.page import page
 from bench.page_data import page_data
 from bench.page_queue import page_queue
 from bench.reliability import reliability
+from bench.shards import shards
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
 from bench.starts import starts
@@ -59,6 +60,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "attachments": attachments,
     "page_queue": page_queue,
     "engine": lambda rounds: {backend: engine(backend, rounds) for backend in ("trio", "asyncio")},
+    "shards": lambda rounds: {backend: shards(backend, rounds) for backend in ("trio", "asyncio")},
     "slow_discord": slow_discord,
     "marking": marking,
     "slow_downloads": slow_downloads,

@@ -13,7 +13,7 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
-    {"", "boundary", "config", "events", "histogram", "reasons", "system", "text_file"},
+    {"", "boundary", "config", "events", "histogram", "library_errors", "reasons", "system", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "retention", "service", "texts"},
@@ -39,7 +39,7 @@ PARTS = {
         {"main"},
     ],
     "core": [
-        {"alerts", "drafts", "effects", "gallery", "jobs", "limits", "replication"},
+        {"alerts", "drafts", "effects", "gallery", "jobs", "limits", "replication", "shards"},
         {"servers"},
         {"scheduling"},
         {"failover", "journal_port", "work"},
@@ -92,13 +92,13 @@ PARTS = {
         {"files", "messages"},
         {"requests"},
         {"gateway"},
-        {"app"},
+        {"app", "held_shards"},
     ],
     "discord/gateway": [
-        {"outage", "rest"},
-        {"connection", "guilds", "interactions"},
+        {"outage", "relayed_events", "rest"},
+        {"connection", "guilds", "interactions", "relayed_gateway"},
         {"bot"},
-        {"account", "live_check"},
+        {"account", "live_check", "shard_holder"},
     ],
 }
 """The same for the parts of some packages; there, only those of the lowest level may import from each other."""

@@ -26,6 +26,7 @@ from app.cli.data_folder import journal_path
 from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.cli.run import run_bot
 from app.config.settings import Config
+from app.entry_points import run_loop
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from app.core.replication import Position
     from app.engine.connection import Engine
     from app.engine.replication.files import FrontFiles
+    from app.engine.replication.front_shards import FrontShards
+    from app.engine.replication.messages import Front
+    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import Turn
     from app.engine.replication.watch import FrontsWatch
 
@@ -67,12 +71,13 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         return 2
     path = journal_path(config)
     from app.engine.replication.messages import Front
+    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.engine.replication.watch import FrontsWatch
+    from app.journal.copies.replica import open_replica
+    from app.journal.copies.whole_copies import install, standing_of
     from app.journal.migrations import NEWEST
-    from app.journal.replica import open_replica
-    from app.journal.store import instance_lock
-    from app.journal.whole_copies import install, standing_of
+    from app.journal.opening import instance_lock
     from app.retention.files import delete_unfinished
 
     # As for the bot: only this user reads what is created from here on.
@@ -88,8 +93,10 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         await to_thread.run_sync(delete_unfinished, config.data)
     async with (
         open_engine(settings) as engine,
-        _watching(config, FrontsWatch(engine, front.id)) as watch,
+        _holding_shards(engine, front, config) as shards,
+        _watching(config, FrontsWatch(engine, front.id, shards.counts)) as watch,
         _copying_files(engine, front.id, config, path) as files,
+        _keeping_open_requests(EngineOpenRequests(engine, front.id)) as open_requests,
     ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
@@ -99,7 +106,9 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
                 with instance_lock(path):
                     async with _without_old_files(config, path):
                         turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, files, watch, drain=command.drain)
+            code = await _be_active(
+                engine, turn, config, path, files, watch, open_requests, shards, drain=command.drain
+            )
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -133,7 +142,7 @@ def _import_all() -> None:
 @asynccontextmanager
 async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]:
     """Delete old files within the block, as the active front does with its own."""
-    from app.journal.named_files import JobsOfCopy
+    from app.journal.copies.named_files import JobsOfCopy
     from app.retention.actor import RetentionActor
 
     settings = replace(config.retention, jobs=0)
@@ -149,7 +158,7 @@ async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]
 async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
     """Copy files of jobs from other fronts, and to them, within the block."""
     from app.engine.replication.files import FrontFiles
-    from app.journal.named_files import NamedFiles
+    from app.journal.copies.named_files import NamedFiles
 
     largest = max(config.largest_result * 2**20, LARGEST_INPUT)
     files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
@@ -161,13 +170,58 @@ async def _copying_files(engine: Engine, front: str, config: Config, path: Path)
             tasks.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def _keeping_open_requests(open_requests: EngineOpenRequests) -> AsyncGenerator[EngineOpenRequests]:
+    """Write within the block who waits for an answer, also what a bot has left that is not the active one any more."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(open_requests.run, name="open requests")
+        try:
+            yield open_requests
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _holding_shards(engine: Engine, front: Front, config: Config) -> AsyncGenerator[FrontShards]:
+    """Hold this front's shards of Discord's gateway within the block; at its end, others may take them first."""
+    from app.engine.replication.front_shards import FrontShards
+
+    shards = FrontShards(engine, front)
+
+    async def hold() -> float:
+        # Only here: hikari alone takes half a second.
+        from app.discord.held_shards import hold_shards
+
+        await hold_shards(config, shards)
+        return 0.0
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(shards.run, name="shards")
+        tasks.start_soon(run_loop, hold, "shards could not be held", name="held shards")
+        try:
+            yield shards
+        finally:
+            with anyio.CancelScope(shield=True):
+                await shards.leave()
+            tasks.cancel_scope.cancel()
+
+
 async def _be_active(
-    engine: Engine, turn: Turn, config: Config, path: Path, files: FrontFiles, watch: FrontsWatch, *, drain: bool
+    engine: Engine,
+    turn: Turn,
+    config: Config,
+    path: Path,
+    files: FrontFiles,
+    watch: FrontsWatch,
+    open_requests: EngineOpenRequests,
+    shards: FrontShards,
+    *,
+    drain: bool,
 ) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
     from app.engine.replication.publisher import JournalPublisher
-    from app.journal.whole_copies import export
+    from app.journal.copies.whole_copies import export
 
     lease = turn.lease
 
@@ -176,13 +230,23 @@ async def _be_active(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lease.keep, name="lease")
+        tasks.start_soon(shards.direct, lease, name="shards of fronts")
         try:
             if not await _announce(turn, path):
                 return None
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
             publisher = JournalPublisher(engine, lease)
             # Not cancelled when the lease is lost, because it answers those who are waiting for an answer.
-            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch, stop=lease.lost)
+            code = await run_bot(
+                config,
+                drain=drain,
+                publisher=publisher,
+                others=files,
+                fronts=watch,
+                open_requests=open_requests,
+                shards=shards,
+                stop=lease.lost,
+            )
             return None if lease.lost.is_set() and not code else code
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
@@ -192,8 +256,8 @@ async def _be_active(
 
 async def _announce(turn: Turn, path: Path) -> bool:
     """Make the journal the one that is written, and let copies know from where on; False if the lease is lost first."""
+    from app.journal.copies.whole_copies import take_over
     from app.journal.migrations import NEWEST
-    from app.journal.whole_copies import take_over
 
     position = await to_thread.run_sync(take_over, path, turn.lease.epoch)
     if turn.head is not None and turn.head in turn.standing.sealed and turn.standing.version == NEWEST:

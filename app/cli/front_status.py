@@ -43,10 +43,18 @@ def lines_of(fronts: Fronts) -> Iterator[str]:
     number = fronts.head.number if fronts.head is not None else 0
     if fronts.active is not None:
         epoch, front = fronts.active
-        yield f"{front.name} is active (Atelier {front.version}, turn {epoch}, batch {number})"
+        shards = _shards(fronts, front.id)
+        yield f"{front.name} is active (Atelier {front.version}, turn {epoch}, batch {number}{shards})"
     for standby in fronts.standbys:
         behind = max(number - standby.number, 0)
-        yield f"{standby.front.name} is on standby (Atelier {standby.front.version}, {behind} batches behind)"
+        shards = _shards(fronts, standby.front.id)
+        yield f"{standby.front.name} is on standby (Atelier {standby.front.version}, {behind} batches behind{shards})"
+
+
+def _shards(fronts: Fronts, front: str) -> str:
+    """The shards of a front; "" if there is nothing to share."""
+    connected, count = fronts.shards.get(front, ((), 0))
+    return f", shards {' '.join(map(str, connected)) or 'none'} of {count}" if count else ""
 
 
 def problems_of(fronts: Fronts, safety: Safety) -> Iterator[str]:

@@ -20,8 +20,9 @@ from app.system.standard_streams import complain
 if TYPE_CHECKING:
     from app.application import Services
     from app.core.replication import Publisher
+    from app.core.shards import SharedShards
     from app.engine.replication.watch import FrontsWatch
-    from app.ports import OtherDisks
+    from app.ports import OpenRequestStore, OtherDisks
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -36,11 +37,14 @@ async def run_bot(
     publisher: Publisher | None = None,
     others: OtherDisks | None = None,
     fronts: FrontsWatch | None = None,
+    open_requests: OpenRequestStore | None = None,
+    shards: SharedShards | None = None,
     stop: anyio.Event | None = None,
 ) -> int:
     """Run the bot until it is stopped, by a signal or by `stop`; return the exit code.
 
-    A `publisher` gets what the journal writes, `others` are the disks of other fronts, and `fronts` is for the metrics.
+    A `publisher` gets what the journal writes, `others` are the disks of other fronts, `fronts` is for the metrics,
+    `open_requests` keeps who waits for an answer, for other fronts, and `shards` are those that fronts share.
     """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
@@ -50,7 +54,7 @@ async def run_bot(
     from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
-    from app.journal.crash_points import crash_point
+    from app.journal.access.crash_points import crash_point
     from app.journal.sqlite import open_journal
     from app.retention.files import delete_unfinished
     from app.system.garbage import collect_rarely
@@ -76,6 +80,8 @@ async def run_bot(
             is_suspended=lambda: journal.is_suspended,
             active_for=(lambda: publisher.active_for) if publisher is not None else None,
             others=others,
+            open_requests=open_requests,
+            shards=shards,
         )
         sources.journal, sources.discord = journal, bot
 

@@ -82,7 +82,8 @@ class Discord(Struct, frozen=True, kw_only=True):
     how people who have chosen nothing are notified of a result that took more than `notify_after` seconds; "off"
     notifies nobody, whatever they chose. With `user_install` people may add the application to their own account, and
     use it where the bot is not; then there are no `guilds`, because only global commands go along.
-    `workflow_commands` are the names of the workflows that have a slash command of their own, None for all.
+    `workflow_commands` are the names of the workflows that have a slash command of their own, None for all. `shards` is
+    the number of connections to Discord's gateway, 0 for what Discord recommends.
     """
 
     guilds: tuple[int, ...] = ()
@@ -96,6 +97,7 @@ class Discord(Struct, frozen=True, kw_only=True):
     notify_after: int = 30
     user_install: bool = False
     workflow_commands: tuple[str, ...] | None = None
+    shards: int = 0
 
 
 FORMATS = ("1:1", "3:4", "4:3", "9:16", "16:9")

@@ -22,6 +22,7 @@ from app.config.settings import Budget, Config, Server
 from app.core.jobs.batches import without_parts
 from app.core.journal_port import JobHistory
 from app.core.servers.able_servers import Offered
+from app.core.shards import SharedShards
 from app.discord.bridge import CrossLoopCall, loop_bridge
 from app.discord.files.download import InputMedia, open_client
 from app.discord.files.upload import UploadPreparer, clear
@@ -34,12 +35,14 @@ from app.discord.gateway.guilds.roles import GuildRoles
 from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.outage import SetupError
+from app.discord.gateway.relayed_gateway import RelayedGateway
 from app.discord.gateway.rest.client import RestSender
 from app.discord.message_ref import is_private, is_spoiler, message_link
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -59,7 +62,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
 from app.node_cache import NodeCache
-from app.ports import Comfy, OtherDisks
+from app.ports import Comfy, OpenRequestStore, OtherDisks
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
@@ -128,13 +131,18 @@ class DiscordApp:
         is_suspended: Callable[[], bool] = lambda: False,
         active_for: Callable[[], float] | None = None,
         others: OtherDisks | None = None,
+        open_requests: OpenRequestStore | None = None,
+        shards: SharedShards | None = None,
     ) -> None:
         """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
 
         `active_for` returns the seconds for which no other front can be at work, so that jobs may be shown; None if
-        there is only this one. `others` are the disks that may have files which this one lacks.
+        there is only this one. `others` are the disks that may have files which this one lacks, `open_requests` keeps
+        who waits for an answer, for other fronts, and `shards` are those that other fronts hold, too.
         """
         self._others = others
+        self._open_request_store = open_requests
+        self._shards = shards
         self._config = config
         self._is_suspended = is_suspended
         self._active_for = active_for
@@ -145,7 +153,7 @@ class DiscordApp:
         self._allowances: Allowances | None = None
         self._bot: Bot | None = None
         self._media: MediaClient | None = None
-        self.traffic = Traffic()
+        self.traffic = Traffic() if shards is None else Traffic(sessions=shards.sessions)
         self.page_frontend: PageFrontend | None = None
         """What the page needs of Discord; None while the bot does not run."""
         self.page_opened = anyio.Event()
@@ -267,12 +275,14 @@ class DiscordApp:
             thumbnails = Thumbnails(media, mark_results=config.discord.mark_results, others=self._others)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
+            open_requests = OpenRequests(self._open_request_store)
             live_messages = LiveMessages(
                 tasks,
                 registry,
                 catalog,
                 shown_by,
                 prepare_files,
+                open_requests=open_requests,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, shown_by, lambda guild: offer_pages.clickable(guild)),
@@ -360,6 +370,7 @@ class DiscordApp:
                 choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
+                open_requests=open_requests,
                 responder=responder,
                 builtin_commands=builtin_commands,
                 moderator_commands=ModeratorCommands(moderation=moderation, allowances=allowances, responder=responder),
@@ -401,13 +412,17 @@ class DiscordApp:
                         await job_history.hide_from_gallery(job)
 
             deletions = Deletions(into_core, hide) if config.page.enabled else None
+            relayed = None
+            if self._shards is not None:
+                relayed = RelayedGateway(self._shards, int(bot_id(config.discord_token)), into_core, into_asyncio)
             bot = self._bot = Bot(
-                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions
+                config.discord_token, config.discord, handlers, sender, self.traffic, arrivals, own, deletions, relayed
             )
 
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
+                tasks.start_soon(open_requests.watch, sender, job_history.find, name="open requests")
 
             async def say_opened() -> None:
                 self.opened.set()

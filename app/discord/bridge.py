@@ -70,14 +70,15 @@ class _PortalCall:
 
 
 @asynccontextmanager
-async def loop_bridge() -> AsyncGenerator[tuple[CrossLoopCall, CrossLoopCall]]:
+async def loop_bridge(*, apart: bool = False) -> AsyncGenerator[tuple[CrossLoopCall, CrossLoopCall]]:
     """Yield the calls into asyncio and into the core, valid within the block.
 
-    On asyncio both are a plain await on the same loop. On trio, asyncio gets its own loop in one worker thread, and
-    at the end of the block what still runs there is cancelled and waited for. Its cleanup may call the core until
-    then, unless the core itself is cancelled. Exceptions of the block are raised unwrapped.
+    On asyncio both are a plain await on the same loop, unless they are to be `apart`. On trio, asyncio gets its own
+    loop in one worker thread, and at the end of the block what still runs there is cancelled and waited for. Its
+    cleanup may call the core until then, unless the core itself is cancelled. Exceptions of the block are raised
+    unwrapped.
     """
-    if current_async_library() == "asyncio":
+    if current_async_library() == "asyncio" and not apart:
         yield _stay, _stay
         return
     alone: BaseException | None = None
@@ -145,13 +146,17 @@ async def cancel_stray_tasks(report: Report, *libraries: ModuleType) -> AsyncGen
 
 
 @asynccontextmanager
-async def ending_tasks_of(*modules: ModuleType) -> AsyncGenerator[None]:
-    """At the end of the block, cancel the tasks whose code is in these modules or packages, and wait for them."""
+async def ending_tasks_of(*modules: ModuleType, named: str = "") -> AsyncGenerator[None]:
+    """At the end of the block, cancel the tasks whose code is in these modules or packages, and wait for them.
+
+    Only those whose names have `named` in them.
+    """
     try:
         yield
     finally:
         with anyio.CancelScope(shield=True):
-            left = [task for task in asyncio.all_tasks() - {asyncio.current_task()} if _is_of(task, modules)]
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            left = [task for task in others if named in task.get_name() and _is_of(task, modules)]
             for task in left:
                 task.cancel()
             if left:

@@ -103,6 +103,15 @@ STANDBY_SECONDS = Metric(
     "For how long a front on standby has lacked the first of them.",
     ("front",),
 )
+FRONT_SHARDS = Metric(
+    "atelier_front_shards", "gauge", "Shards of Discord's gateway that a front has connected.", ("front",)
+)
+RELAYED_EVENTS = Metric(
+    "atelier_relayed_events_total",
+    "counter",
+    "Events of shards: relayed to the active front, dropped, or received too late to answer.",
+    ("result",),
+)
 
 LOOP_LAG = Metric("atelier_loop_lag_seconds", "histogram", "How late the event loop wakes a task.")
 MEDIA_WORKERS = Metric("atelier_media_workers", "gauge", "Media workers that run.")
@@ -117,7 +126,7 @@ METRICS: tuple[Metric, ...] = (
     *(START_ERRORS, OVERTAKEN, SERVER_UP, SERVER_DRAINED, SERVER_FOREIGN, MODEL_LOADS, RECONNECTS, CATCH_UPS),
     *(FAILED_CATCH_UPS, DISCORD_CONNECTED, DISCORD_LATENCY, DISCORD_SESSIONS, DISCORD_REQUESTS, JOURNAL_WRITABLE),
     *(COMMITS, ENGINE_UP, ENGINE_ROUND_TRIP, WORKERS, WORKER_LAG, FRONT_ACTIVE, FRONT_EPOCH, LEASE_LEFT, STANDBYS),
-    *(STANDBY_BATCHES, STANDBY_SECONDS),
+    *(STANDBY_BATCHES, STANDBY_SECONDS, FRONT_SHARDS, RELAYED_EVENTS),
     *(LOOP_LAG, MEDIA_WORKERS, MEDIA_MEMORY, MEMORY, CPU, FILES, STARTED),
 )
 """All metrics, in the order in which they are written."""
@@ -262,3 +271,5 @@ def _add_fronts(exposition: Exposition, fronts: FrontsSource) -> None:
     exposition.add_one(STANDBYS, len(standbys))
     exposition.add(STANDBY_BATCHES, [((name,), batches) for name, (batches, _) in standbys.items()])
     exposition.add(STANDBY_SECONDS, [((name,), seconds) for name, (_, seconds) in standbys.items()])
+    exposition.add(FRONT_SHARDS, [((name,), shards) for name, shards in fronts.shards.items()])
+    exposition.add(RELAYED_EVENTS, [((result,), number) for result, number in fronts.events.items()])

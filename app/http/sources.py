@@ -130,6 +130,16 @@ class FrontsSource(Protocol):
         """By how many batches and seconds each front on standby is behind, by its name."""
         ...
 
+    @property
+    def shards(self) -> Mapping[str, int]:
+        """How many shards each front has connected, by its name; nothing while they are not shared."""
+        ...
+
+    @property
+    def events(self) -> Mapping[str, int]:
+        """How many events of this front's shards were "relayed" or "dropped", and how many came "late"."""
+        ...
+
 
 class Sources(Struct):
     """The parts of the bot that are open; None is not open yet. `draining` is set when no new job is submitted.

@@ -164,6 +164,7 @@ WRONG = {
     "[discord]\nnotify = true": "line 2: “notify” must be a text in double quotes.",
     "[discord]\nnotify_after = -1": "line 2: “notify_after” must be a whole number between 0 and 86400.",
     "[discord]\nnotify_after = 'soon'": "line 2: “notify_after” must be a whole number",
+    "[discord]\nshards = -1": "line 2: “shards” must be a whole number between 0 and 1000.",
     "[discord]\nuser_install = 'yes'": "line 2: “user_install” must be true or false",
     "[discord]\nuser_install = true\nguilds = [1200000000000000000]": "line 2: “user_install” works only with global",
     "[discord]\nlabel_guilds = ['here']": "line 2: “label_guilds” must be ids of servers",

@@ -24,10 +24,12 @@ from app.comfy.client import open_comfy_client
 from app.comfy.websocket.connect import connect
 from app.config.settings import AlertTargets, Budget, Config, DefaultModels, Discord, Limits, Page, Preset, Server
 from app.core.jobs.job import Job
+from app.core.shards import SharedShards
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
-from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
-from app.ports import OtherDisks
+from app.journal.opening import JOURNAL
+from app.journal.sqlite import SqliteJournal, open_journal
+from app.ports import OpenRequestStore, OtherDisks
 from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
@@ -81,6 +83,8 @@ class Stage:
         page_settings: Page | None = None,
         others: OtherDisks | None = None,
         active_for: Callable[[], float] | None = None,
+        open_requests: OpenRequestStore | None = None,
+        shared: SharedShards | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
         """A life of the bot; at the end of the block it is asked to leave. With a `budget` it has a key, too."""
@@ -123,7 +127,16 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts, page, active_for=active_for, others=others)
+                frontend = DiscordApp(
+                    config,
+                    journal,
+                    alerts,
+                    page,
+                    active_for=active_for,
+                    others=others,
+                    open_requests=open_requests,
+                    shards=shared,
+                )
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

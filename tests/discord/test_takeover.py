@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 
+import anyio.lowlevel
 import pytest
 
 from app.discord import app
+from app.events import JobId
+from app.ports import OpenRequest
 from tests.discord.fake import Interaction
-from tests.discord.stage import Stage, words
+from tests.discord.fake.wire import LOADING
+from tests.discord.stage import Stage, job_of, words
 
 MESSAGE = r"/channels/\d+/messages/\d+$"
+
+
+class Kept:
+    """What outlives the bot of the requests that it has not answered."""
+
+    def __init__(self, *left: OpenRequest) -> None:
+        self.requests: dict[str, OpenRequest] = {}
+        self.seen: list[OpenRequest] = []
+        self._left = left
+
+    def put(self, request: OpenRequest) -> None:
+        self.seen.append(request)
+        self.requests[request.token] = request
+
+    def remove(self, token: str) -> None:
+        del self.requests[token]
+
+    async def take_left(self) -> Sequence[OpenRequest]:
+        await anyio.lowlevel.checkpoint()
+        left, self._left = self._left, ()
+        return left
 
 
 def imagine(stage: Stage) -> Interaction:
@@ -54,3 +80,46 @@ async def test_a_result_that_still_stands_is_not_sent_again(stage: Stage, monkey
         await stage.result(asked)
         await stage.discord.until(lambda: stage.discord.requested("GET", "/messages/{message}"))
     assert sum("[Again]" in words(revision.state) for revision in stage.discord.history(asked)) == 1
+
+
+def think(stage: Stage) -> Interaction:
+    """Somebody asks a bot that says that it thinks, and dies."""
+    asked, state = imagine(stage), stage.discord.state
+    state.do(lambda: state.interactions.respond(asked.id, asked.token, {"type": 5}, {}))
+    return asked
+
+
+async def test_who_was_left_at_thinking_reads_that_nothing_comes_and_gets_the_text_back(stage: Stage) -> None:
+    async with stage.bot():
+        pass
+    left, answered = think(stage), think(stage)
+    state, content = stage.discord.state, {"content": "an answer"}
+    state.do(lambda: state.messages.edit(answered.original or "", content, {}))
+    kept = Kept(OpenRequest(left.token, "a cat on a chair"), OpenRequest(answered.token, "a dog"))
+    async with stage.bot(open_requests=kept):
+        assert "a cat on a chair" in words(await stage.until("stopped before it took this", left))
+        assert stage.discord.message(answered)["content"] == "an answer"
+
+
+async def test_who_waits_for_a_job_that_the_journal_has_is_not_told_that_nothing_comes(stage: Stage) -> None:
+    async with stage.bot():
+        stage.hold()
+        job = job_of(await stage.until("[Cancel]", imagine(stage)))
+    left = think(stage)
+    async with stage.bot(open_requests=Kept(OpenRequest(left.token, "a cat", JobId(job)))):
+        stage.go_on()
+        await stage.result(imagine(stage))
+    assert stage.discord.message(left)["flags"] & LOADING
+
+
+async def test_a_request_is_kept_until_it_is_answered(stage: Stage) -> None:
+    kept = Kept()
+    async with stage.bot(open_requests=kept):
+        stage.hold()
+        asked = imagine(stage)
+        job = job_of(await stage.until("[Cancel]", asked))
+        help_asked = stage.discord.slash("help")
+        await stage.answered(help_asked)
+        await stage.discord.until(lambda: not kept.requests)
+    assert {request.token for request in kept.seen} == {asked.token, help_asked.token}
+    assert OpenRequest(asked.token, "a cat", JobId(job)) in kept.seen

@@ -28,13 +28,15 @@ from app.engine.replication.copies import CopySender
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.messages import BATCHES, EPOCH, HEAD, LEASE, Front, read_head, read_lease
 from app.engine.replication.publisher import JournalPublisher
+from app.engine.replication.shard_table import Holding, register
 from app.engine.replication.standby import FrontOnStandby, JournalFile, Turn
 from app.engine.replication.status import Safety, fronts_of
 from app.events import JobId
+from app.journal.copies.replica import open_replica
+from app.journal.copies.whole_copies import export, install, standing_of, take_over
 from app.journal.migrations import NEWEST
-from app.journal.replica import open_replica
-from app.journal.store import Store, open_store
-from app.journal.whole_copies import export, install, standing_of, take_over
+from app.journal.opening import open_store
+from app.journal.store import Store
 from app.ports import ConnectionLost
 from tests.engine.test_connection import connected
 
@@ -371,6 +373,14 @@ async def test_the_status_names_each_front_and_what_is_unsafe(
             assert capsys.readouterr().out.splitlines()[-2:] == [
                 "first is active (Atelier 1.0, turn 1, batch 1)",
                 "second is on standby (Atelier 1.0, 0 batches behind)",
+            ]
+            # Unless there is only one shard.
+            for side, shards in ((first, (0, 3)), (second, ())):
+                await register(engine, Holding(side.front, side is first, 4, shards), 60.0)
+            await show_status(database, console)
+            assert capsys.readouterr().out.splitlines()[-2:] == [
+                "first is active (Atelier 1.0, turn 1, batch 1, shards 0 3 of 4)",
+                "second is on standby (Atelier 1.0, 0 batches behind, shards none of 4)",
             ]
             tasks.cancel_scope.cancel()
 

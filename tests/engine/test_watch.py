@@ -16,6 +16,7 @@ from app.core.replication import Position
 from app.engine.keys import lease_key
 from app.engine.messages import OfferedServer, Registration
 from app.engine.replication.messages import HEAD, LEASE, STANDBY, Front, Standby, head_of, lease_of
+from app.engine.replication.shard_table import Holding, register
 from app.engine.replication.watch import MOST_FRONTS, OTHERS, FrontsWatch, HeadTimes
 from tests.comfy.peers import closed_port
 from tests.engine.world import HERE, PATIENCE, connected, pair, until
@@ -67,6 +68,11 @@ async def test_it_says_who_is_active_for_how_long_and_how_far_the_others_are(dat
         assert here.standbys["cellar"][0] == 10, "of two with one name, the one that is further behind"
         assert len(here.standbys) == MOST_FRONTS + 1
         assert OTHERS in here.standbys
+        assert here.shards == {}, "they are not shared"
+        for ident, connected_shards in (("attic", (0, 2)), ("cellar", (1,)), ("front-00", ())):
+            await register(engine, Holding(front(ident), ident == "attic", 3, connected_shards), 60.0)
+        await here.look()
+        assert here.shards == {"attic": 2, "cellar": 2, "front-00": 0}, "two have one name, and one id in this test"
         assert engine.round_trip is not None
         assert 0 < engine.round_trip < PATIENCE
         await engine.delete(LEASE)

@@ -66,6 +66,8 @@ class Fronts(Struct):
     epoch: int | None = 3
     lease_left: float = 4.5
     standbys: dict[str, tuple[int, float]] = field(default_factory=lambda: {"cellar": (7, 2.5)})
+    shards: dict[str, int] = field(default_factory=lambda: {"cellar": 2})
+    events: dict[str, int] = field(default_factory=lambda: {"relayed": 5})
 
 
 CONFIGURED = {

@@ -128,6 +128,8 @@ async def test_every_figure_is_what_its_owner_says() -> None:
     assert value(text, "atelier_standby_fronts") == 1
     assert value(text, "atelier_standby_behind_batches", front="cellar") == 7
     assert value(text, "atelier_standby_behind_seconds", front="cellar") == 2.5
+    assert value(text, "atelier_front_shards", front="cellar") == 2
+    assert value(text, "atelier_relayed_events_total", result="relayed") == 5
     assert value(text, "atelier_media_workers") == 1
     assert value(text, "process_start_time_seconds") == 1_000
 

@@ -27,6 +27,7 @@ from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
 from app.discord.files.upload import BROUGHT_WITHIN
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import MessageSender
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.drafts import Drafts
@@ -185,6 +186,7 @@ class SimulatedFrontend:
             choices=choices,
             allowances=allowances,
             live_messages=self.live_messages,
+            open_requests=OpenRequests(),
             responder=self._responder,
             # Nobody uses the bot's own commands here.
             builtin_commands=cast("BuiltinCommands", None),

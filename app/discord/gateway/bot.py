@@ -6,10 +6,10 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio
 import hikari
@@ -35,7 +35,9 @@ from app.discord.gateway.interactions.commands import (
 )
 from app.discord.gateway.interactions.handlers import InteractionHandlers
 from app.discord.gateway.interactions.listener import EVERYWHERE, Listener, Unread, answer_unread, raise_failure, unread
+from app.discord.gateway.interactions.once import Once
 from app.discord.gateway.outage import Outage, SetupError
+from app.discord.gateway.relayed_gateway import RelayedGateway
 from app.discord.gateway.rest.buckets import separate_buckets
 from app.discord.gateway.rest.client import ENCODER, RestSender
 from app.discord.gateway.rest.request_counter import count_requests
@@ -76,13 +78,16 @@ DELETIONS = hikari.Intents.GUILD_MESSAGES
 
 MALFORMED = "DISCORD_TOKEN is not a bot's token: copy it anew from the developer portal, whole."
 
+RunGateway: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
+"""Keeps the gateway open, and calls a function each time it is open again."""
+
 Wanted: TypeAlias = tuple[list[Command], list[tuple[str, str]]]
 
 
 class Bot:
     """Owns the gateway and the commands. Everything in this class runs in hikari's loop.
 
-    With `deletions`, Discord also says which messages are deleted.
+    With `deletions`, Discord also says which messages are deleted. With `relayed`, other fronts hold shards, too.
     """
 
     def __init__(
@@ -95,7 +100,9 @@ class Bot:
         arrivals: Arrivals,
         built_in: Collection[str],
         deletions: Deletions | None = None,
+        relayed: RelayedGateway | None = None,
     ) -> None:
+        self._relayed = relayed
         self._deletions = deletions
         self._arrivals = arrivals
         self._built_in = built_in
@@ -108,7 +115,7 @@ class Bot:
         self._registered: list[Made] = []
         self._known: Wanted | None = None
         self._client: lightbulb.GatewayEnabledClient
-        self._gateway: Gateway | None = None
+        self._gateway: Gateway | RelayedGateway | None = None
         self._application = hikari.Snowflake(0)
         self._ids: dict[str, Mapping[str, int]] = {}
         """The ids of the commands by their names, for each Discord server that has commands of its own."""
@@ -131,7 +138,7 @@ class Bot:
         once Discord knows the commands. Interactions are answered from the first moment of the connection.
         Raises `SetupError`.
         """
-        intents = INTENTS if self._deletions is None else INTENTS | DELETIONS
+        intents = intents_of(deletions=self._deletions is not None)
         bot = hikari_bot(self._token, self._config.rest_url, intents)
         self._arrivals.subscribe(bot)
         if self._deletions is not None:
@@ -142,9 +149,10 @@ class Bot:
         client.error_handler(raise_failure)
         for own in list(bot.get_listeners(hikari.InteractionCreateEvent)):
             bot.unsubscribe(hikari.InteractionCreateEvent, own)
-        bot.subscribe(hikari.InteractionCreateEvent, Listener(client, self._handlers).handle)
+        handle = Listener(client, self._handlers).handle
+        # While a shard moves from one front to another, both receive the same.
+        bot.subscribe(hikari.InteractionCreateEvent, Once(handle).handle if self._relayed is not None else handle)
         bot.subscribe(hikari.ShardPayloadEvent, self._handlers.forms.receive)
-        gateway = self._gateway = Gateway(bot, self._token, ENCODER.encode)
         bot.subscribe(hikari.ShardReadyEvent, self._count_session)
         bot.subscribe(hikari.ShardResumedEvent, self._count_session)
         self._register(workflows)
@@ -155,7 +163,7 @@ class Bot:
             cast("RESTClientImpl", bot.rest).start()
             count_requests(bot.rest, self._traffic)
             try:
-                await self._live(bot, gateway, reached, opened)
+                await self._live(bot, reached, opened)
             finally:
                 with anyio.move_on_after(CLOSING, shield=True):
                     await client.stop()
@@ -164,7 +172,6 @@ class Bot:
     async def _live(
         self,
         bot: hikari.GatewayBot,
-        gateway: Gateway,
         reached: Callable[[], Awaitable[None]],
         opened: Callable[[], Awaitable[None]],
     ) -> None:
@@ -184,10 +191,23 @@ class Bot:
                 logger.warning("people cannot add the application: switch on User Install in the developer portal")
             self._sender.open(rest, application.id)
             await reached()
-            tasks.start_soon(gateway.run, say_connected, name="gateway")
+            tasks.start_soon(await self._open_gateway(bot), say_connected, name="gateway")
             await connected.wait()
             await self._persist(self._synchronise, "Discord does not take the commands yet")
             await opened()
+
+    async def _open_gateway(self, bot: hikari.GatewayBot) -> RunGateway:
+        """What runs the gateway: the bot's own shards, unless several fronts hold them."""
+        if self._relayed is not None:
+            count = self._config.shards
+            if not count:
+                info = await self._persist(bot.rest.fetch_gateway_bot_info, "Discord's gateway is not known")
+                count = info.shard_count
+            if await self._relayed.open(count):
+                self._gateway = self._relayed
+                return partial(self._relayed.run, bot)
+        gateway = self._gateway = Gateway(bot, self._token, ENCODER.encode, count=self._config.shards)
+        return gateway.run
 
     async def _persist(self, ask: Callable[[], Awaitable[T]], what: str) -> T:
         """Ask Discord until it answers. Raises `SetupError` where waiting does not help."""
@@ -303,6 +323,11 @@ class Bot:
     def _wanted(self, workflows: Mapping[str, Workflow]) -> Wanted:
         """Everything that Discord has to know: the commands, and each menu with its workflow."""
         return commands(workflows.values()), [(menu_name(workflow), workflow.name) for workflow in menus(workflows)]
+
+
+def intents_of(*, deletions: bool) -> hikari.Intents:
+    """What Discord's gateway is asked for, with `deletions` of messages as well."""
+    return INTENTS | DELETIONS if deletions else INTENTS
 
 
 def hikari_bot(token: str, rest_url: str = "", intents: hikari.Intents = hikari.Intents.NONE) -> hikari.GatewayBot:

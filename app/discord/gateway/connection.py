@@ -10,6 +10,7 @@ import anyio
 import hikari
 import msgspec
 from hikari.impl import GatewayShardImpl, shard
+from msgspec import Struct
 
 from app.boundary import report_failure
 from app.discord.bridge import ending_tasks_of
@@ -39,6 +40,17 @@ DISPATCH, INVALID_SESSION, IGNORED = 0, 9, -1
 Encode = Callable[[Any], bytes]
 
 
+class Part(Struct, frozen=True):
+    """One shard of `count`, if the others are somewhere else. `turn` waits until it may open a new session.
+
+    `turn` gets the number of those that may do so at the same time.
+    """
+
+    shard: int
+    count: int
+    turn: Callable[[int], Awaitable[None]]
+
+
 class SilenceError(Exception):
     """The connection has not worked for too long; the text is a sentence for the log."""
 
@@ -50,8 +62,13 @@ class Gateway:
     not JSON as the end of a shard. So the shards run here, and the bot only ties hikari's parts together.
     """
 
-    def __init__(self, bot: hikari.GatewayBot, token: str, encode: Encode) -> None:
+    def __init__(
+        self, bot: hikari.GatewayBot, token: str, encode: Encode, *, count: int = 0, part: Part | None = None
+    ) -> None:
+        """`count` is the number of shards, 0 for what Discord recommends; all of them are here, or only a `part`."""
         self._bot = bot
+        self._part = part
+        self._count = part.count if part is not None else count
         self._token = token
         self._encode = encode
         self._shards: Sequence[GatewayShardImpl] = ()
@@ -100,11 +117,17 @@ class Gateway:
         """Run one connection until it ends with an exception."""
         info = await self._bot.rest.fetch_gateway_bot_info()
         limit = info.session_start_limit
-        if limit.remaining < info.shard_count:
+        count = self._count or info.shard_count
+        numbers = range(count) if self._part is None else (self._part.shard,)
+        if limit.remaining < len(numbers):
             raise SilenceError(f"Discord allows no new session before {limit.reset_at:%H:%M}")
-        shards = [self._shard(number, info) for number in range(info.shard_count)]
-        async with ending_tasks_of(shard):
+        shards = [self._shard(number, count, info.url) for number in numbers]
+        # hikari names the tasks of a shard by its number.
+        named = f"(shard {self._part.shard})" if self._part is not None else ""
+        async with ending_tasks_of(shard, named=named):
             try:
+                if self._part is not None:
+                    await self._part.turn(limit.max_concurrency)
                 await self._start(shards, limit.max_concurrency)
                 self._shards = shards
                 await ready()
@@ -121,7 +144,7 @@ class Gateway:
             with anyio.fail_after(HANDSHAKE):
                 await asyncio.gather(*(gateway_shard.start() for gateway_shard in shards[first : first + together]))
 
-    def _shard(self, number: int, info: hikari.GatewayBotInfo) -> GatewayShardImpl:
+    def _shard(self, number: int, count: int, url: str) -> GatewayShardImpl:
         return GatewayShardImpl(
             event_manager=self._bot.event_manager,
             event_factory=self._bot.event_factory,
@@ -131,9 +154,9 @@ class Gateway:
             initial_activity=self._activity,
             initial_status=self._status,
             shard_id=number,
-            shard_count=info.shard_count,
+            shard_count=count,
             token=self._token,
-            url=info.url,
+            url=url,
             loads=decode,
             dumps=self._encode,
         )

@@ -21,6 +21,7 @@ from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.hints import Hints
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
 from app.discord.messages.thumbnails import ListThumbnails
@@ -77,8 +78,9 @@ class LiveMessages:
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
     `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
-    `others` are the disks that may have files which this one lacks. For `settled_after` seconds from now, requests of a
-    front that was active before may still arrive at Discord; None if there was no such front.
+    `others` are the disks that may have files which this one lacks. `open_requests` keeps who waits for an answer, for
+    another process. For `settled_after` seconds from now, requests of a front that was active before may still arrive
+    at Discord; None if there was no such front.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class LiveMessages:
         sender: MessageSender,
         prepare_files: PrepareFiles,
         *,
+        open_requests: OpenRequests | None = None,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
         notifications: Notifications,
@@ -107,6 +110,7 @@ class LiveMessages:
         self.notifications = notifications
         self.sender = sender
         self.prepare_files = prepare_files
+        self._open_requests = open_requests or OpenRequests()
         self.pacing = ChannelPacing()
         self.now = time.time
         self.living: dict[JobId, MessageReply] = {}
@@ -136,9 +140,20 @@ class LiveMessages:
         reply = self._reply(request, place, _token(caller))
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
 
-        # Before its person reads of it, who may press the button at once.
-        reply.decided = partial(self._keep_rejected, Rejected(request, spoiler))
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
+        answered = self._open_requests.begin(caller, job=request.job)
+
+        def decided(limit: LimitReason | None) -> None:
+            # Before its person reads of it, who may press the button at once.
+            self._keep_rejected(Rejected(request, spoiler), limit)
+            answered()
+
+        async def live() -> None:
+            await self._live(reply, actor)
+            # Not if it is cancelled: then nobody was answered.
+            answered()
+
+        reply.decided = decided
+        self._tasks.start_soon(live, name=f"interaction {request.job}")
 
     async def begin_from_page(self, request: JobRequest, place: MessageRef) -> None:
         """Submit a request that was made on the page, and show its progress in a new message at this place.

@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.core.replication import Position
 from app.engine.connection import Engine
 from app.engine.replication.messages import HEAD, LEASE, STANDBY, Front, Standby, read_head, read_lease
+from app.engine.replication.shard_table import holdings_of
 
 REPLICA = re.compile(r"slave\d+")
 """How INFO calls a replica."""
@@ -26,11 +27,15 @@ class _Replica(Struct, frozen=True):
 
 
 class Fronts(Struct, frozen=True):
-    """The active front with its epoch, how far the journal was published, and the fronts on standby, by name."""
+    """The active front with its epoch, how far the journal was published, and the fronts on standby, by name.
+
+    `shards` are those that each front has connected, by its id, of all; there are none while they are not shared.
+    """
 
     active: tuple[int, Front] | None
     head: Position | None
     standbys: Sequence[Standby]
+    shards: Mapping[str, tuple[tuple[int, ...], int]] = {}
 
 
 class Safety(Struct, frozen=True):
@@ -57,7 +62,9 @@ async def fronts_of(engine: Engine) -> Fronts:
     lease, head = await engine.values([LEASE, HEAD])
     values = await engine.values(await engine.keys(f"{STANDBY}*"))
     standbys = [standby for value in values if (standby := _standby(value)) is not None]
-    return Fronts(read_lease(lease), read_head(head), sorted(standbys, key=lambda each: each.front.name))
+    holdings = await holdings_of(engine)
+    shards = {ident: (each.connected, each.count) for ident, each in holdings.items() if each.count > 1}
+    return Fronts(read_lease(lease), read_head(head), sorted(standbys, key=lambda each: each.front.name), shards)
 
 
 async def safety_of(engine: Engine) -> Safety:

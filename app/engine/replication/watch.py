@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -53,10 +53,14 @@ class HeadTimes:
 
 
 class FrontsWatch:
-    """Owns what this process saw last of the fronts. `front` is the id of its own."""
+    """Owns what this process saw last of the fronts. `front` is the id of its own.
 
-    def __init__(self, engine: Engine, front: str) -> None:
+    `events` has how many events of shards were "relayed", "dropped", and too "late".
+    """
+
+    def __init__(self, engine: Engine, front: str, events: Mapping[str, int] | None = None) -> None:
         self.engine = engine
+        self.events: Mapping[str, int] = events if events is not None else {}
         self._front = front
         self._heads = HeadTimes()
         self._fronts = Fronts(None, None, ())
@@ -96,6 +100,19 @@ class FrontsWatch:
                 name = OTHERS
             behind[name] = max(behind.get(name, (0, 0.0)), self._heads.behind(standby.number, now))
         return behind
+
+    @property
+    def shards(self) -> Mapping[str, int]:
+        """How many shards each front has connected, by its name; nothing while they are not shared."""
+        fronts = [standby.front for standby in self._fronts.standbys]
+        if self._fronts.active is not None:
+            fronts.insert(0, self._fronts.active[1])
+        counts = Counter[str]()
+        for front in fronts:
+            if front.id in self._fronts.shards:
+                name = front.name if front.name in counts or len(counts) < MOST_FRONTS else OTHERS
+                counts[name] += len(self._fronts.shards[front.id][0])
+        return counts
 
     async def run(self) -> None:
         """Look until cancelled. What was seen last stays while the engine is away."""

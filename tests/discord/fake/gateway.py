@@ -40,6 +40,12 @@ class Gateway:
         """What happens at the very moment at which a session is ready; called in the fake's thread."""
         self.privileged = 0
         """The privileged intents that are switched on."""
+        self.shards = 1
+        """How many shards are recommended."""
+        self.together = 1
+        """How many new sessions may be opened at the same time."""
+        self.to_all = False
+        """Whether all sessions of a shard get its events, as at Discord, and not only the newest one."""
         self.received: list[Payload] = []
         """All that clients have sent."""
         self.sessions: dict[str, Session] = {}
@@ -67,14 +73,13 @@ class Gateway:
     def dispatch(self, name: str, data: object, guild: Guild | None) -> int:
         """Send an event to the shard of this guild; to how many sessions it went (offline ones keep it)."""
         shards: dict[tuple[int, int], Session] = {session.shard: session for session in self.sessions.values()}
-        chosen = [
-            session
-            for (index, count), session in shards.items()
-            if index == ((int(guild.id) >> 22) % count if guild else 0)
-        ]
-        for session in chosen[-1:]:
+        sessions = self.sessions.values() if self.to_all else shards.values()
+        chosen = [session for session in sessions if is_of(session, guild)]
+        if not self.to_all:
+            chosen = chosen[-1:]
+        for session in chosen:
             session.dispatch(name, data)
-        return len(chosen[-1:])
+        return len(chosen)
 
     def tell_of_message(self, name: str, data: Payload, channel: Channel | None) -> None:
         """Send an event of a message in a server to the sessions that want to know of messages."""
@@ -187,7 +192,7 @@ class Gateway:
             self.after_ready()
         if intents & GUILDS:
             people = [*self._state.people.values()]
-            for guild in self._state.guilds.values():
+            for guild in [one for one in self._state.guilds.values() if is_of(session, one)]:
                 described = describe_guild(guild, people, [*self._state.channels.values()])
                 # What is sent at the start has this field; what comes later, because a server adds the bot, has not.
                 session.dispatch("GUILD_CREATE", described | {"unavailable": False})
@@ -198,7 +203,9 @@ class Gateway:
         return {
             "v": 10,
             "user": bot.describe(),
-            "guilds": [{"id": guild, "unavailable": True} for guild in self._state.guilds],
+            "guilds": [
+                {"id": guild.id, "unavailable": True} for guild in self._state.guilds.values() if is_of(session, guild)
+            ],
             "session_id": session.id,
             "resume_gateway_url": self.url,
             "shard": list(session.shard),
@@ -222,3 +229,9 @@ class Gateway:
         session.replay(data["seq"])
         session.dispatch("RESUMED", {})
         return None
+
+
+def is_of(session: Session, guild: Guild | None) -> bool:
+    """Whether a session is that of the shard that gets the events of a guild, or those outside of all guilds."""
+    index, count = session.shard
+    return index == ((int(guild.id) >> 22) % count if guild else 0)

@@ -62,8 +62,9 @@ class Routes:
         return [web.route(method, PREFIX + path, endpoint) for method, path, endpoint in routes]
 
     async def _gateway_bot(self, _: web.Request) -> web.Response:
-        limit = {"total": 1000, "remaining": 999, "reset_after": 3600000, "max_concurrency": 1}
-        return web.json_response({"url": self._gateway.url, "shards": 1, "session_start_limit": limit})
+        limit = {"total": 1000, "remaining": 999, "reset_after": 3600000, "max_concurrency": self._gateway.together}
+        shards = self._gateway.shards
+        return web.json_response({"url": self._gateway.url, "shards": shards, "session_start_limit": limit})
 
     async def _application(self, _: web.Request) -> web.Response:
         state = self._state

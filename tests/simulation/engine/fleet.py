@@ -30,19 +30,21 @@ from app.discord.messages.ports import MessageSender
 from app.engine.messages import OfferedServer
 from app.engine.remote_servers.workers import FrontSettings, Workers
 from app.engine.replication.files import FrontFiles
-from app.engine.replication.lease import SECONDS
+from app.engine.replication.front_shards import FrontShards
+from app.engine.replication.lease import SECONDS, FrontLease
 from app.engine.replication.messages import Front
+from app.engine.replication.open_requests import EngineOpenRequests
 from app.engine.replication.standby import FrontOnStandby, JournalFile
 from app.engine.replication.watch import FrontsWatch
 from app.engine.worker.lease import NameInUse
 from app.engine.worker.session import WorkerSettings, work
 from app.events import ServerName
+from app.journal.copies.named_files import NamedFiles
+from app.journal.copies.replica import open_replica
+from app.journal.copies.whole_copies import install, standing_of
 from app.journal.migrations import NEWEST
-from app.journal.named_files import NamedFiles
-from app.journal.replica import open_replica
+from app.journal.opening import instance_lock
 from app.journal.sqlite import open_journal
-from app.journal.store import instance_lock
-from app.journal.whole_copies import install, standing_of
 from app.ports import OtherDisks
 from tests.conftest import inline
 from tests.simulation.board import Board
@@ -95,6 +97,15 @@ class LoopTime:
     def monotonic() -> float:
         """The clock of the event loop."""
         return anyio.current_time()
+
+
+class OneShard:
+    """See `FrontShards`: the active front holds the only one."""
+
+    async def direct(self, lease: FrontLease) -> None:
+        """Divide nothing."""
+        del lease
+        await anyio.sleep_forever()
 
 
 class Fleet(Bot):
@@ -189,7 +200,15 @@ class Fleet(Bot):
                 self._active = process
                 self._say(f"{process.name} is active with epoch {turn.lease.epoch}")
                 code = await front_command._be_active(  # pyright: ignore[reportPrivateUsage]
-                    process.engine, turn, config, path, files, watch, drain=self._plan.drain
+                    process.engine,
+                    turn,
+                    config,
+                    path,
+                    files,
+                    watch,
+                    cast("EngineOpenRequests", None),
+                    cast("FrontShards", OneShard()),
+                    drain=self._plan.drain,
                 )
                 self._say(f"{process.name} is no longer active: {code}")
             tasks.cancel_scope.cancel()
@@ -202,10 +221,12 @@ class Fleet(Bot):
         publisher: Publisher,
         others: OtherDisks,
         fronts: FrontsWatch,
+        open_requests: object,
+        shards: object,
         stop: anyio.Event,
     ) -> int:
         """See `app.cli.run.run_bot`."""
-        del drain, fronts
+        del drain, fronts, open_requests, shards
         process = PROCESS.get()
         path = process.path / "atelier.db"
         self._recorder.move(path)

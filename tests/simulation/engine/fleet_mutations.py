@@ -21,7 +21,7 @@ from app.engine.remote_servers.remote_worker import REQUESTS, REQUESTS_SECONDS, 
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.publisher import JournalPublisher
 from app.engine.worker.session import _Session
-from app.journal.replica import Replica
+from app.journal.copies.replica import Replica
 from tests.simulation.engine.fleet_plan import TROUBLE, fleet
 from tests.simulation.mutations import Broken
 from tests.simulation.plan import Fault, Kind, Moment, Plan

@@ -91,6 +91,11 @@ class RestSender:
             )
         )
 
+    async def is_unanswered(self, token: str) -> bool:
+        """Whether the answer to an interaction still says that the bot thinks. Raises `SendError`."""
+        answer = await self._call(lambda rest: rest.fetch_interaction_response(self._application, token))
+        return hikari.MessageFlag.LOADING in answer.flags
+
     async def edit(self, channel: str, message: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
