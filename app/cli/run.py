@@ -141,6 +141,7 @@ async def run_bot(config: Config, *, drain: bool, sharing: Sharing = ALONE) -> i
                 asked=True,
                 others=others,
                 stop=sharing.stop,
+                lease=publisher.lease if publisher is not None else None,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):
