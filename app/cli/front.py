@@ -16,6 +16,7 @@ from uuid import uuid4
 import anyio
 import structlog
 from anyio import to_thread
+from anyio.abc import TaskStatus
 from msgspec.structs import replace
 from rich.console import Console
 
@@ -168,26 +169,34 @@ async def _copying_files(engine: Engine, front: str, config: Config, path: Path)
 @asynccontextmanager
 async def _holding_shards(engine: Engine, front: Front, config: Config) -> AsyncGenerator[FrontShards]:
     """Hold this front's shards of Discord's gateway within the block; at its end, others may take them first."""
+    from app.engine.connection import open_engine
     from app.engine.replication.front_shards import FrontShards
 
-    shards = FrontShards(engine, front)
-
-    async def hold() -> float:
+    async def hold(shards: FrontShards) -> float:
         # Only here: hikari alone takes half a second.
         from app.discord.held_shards import hold_shards
 
         await hold_shards(config, shards)
         return 0.0
 
+    async def run(*, task_status: TaskStatus[FrontShards]) -> None:
+        # A signal cancels everything else at once, so it has its own client of the engine, which says what is wrong.
+        with until_left:
+            async with open_engine(engine.settings, quiet=True) as own, anyio.create_task_group() as tasks:
+                shards = FrontShards(own, front)
+                tasks.start_soon(shards.run, name="table of shards")
+                tasks.start_soon(run_loop, partial(hold, shards), "shards could not be held", name="held shards")
+                task_status.started(shards)
+
+    until_left = anyio.CancelScope(shield=True)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(shards.run, name="shards")
-        tasks.start_soon(run_loop, hold, "shards could not be held", name="held shards")
+        shards = await tasks.start(run, name="shards")
         try:
             yield shards
         finally:
             with anyio.CancelScope(shield=True):
                 await shards.leave()
-            tasks.cancel_scope.cancel()
+            until_left.cancel()
 
 
 async def _be_active(

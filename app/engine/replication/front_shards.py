@@ -31,6 +31,9 @@ LOOK = 0.5
 LEAVING = 3.0
 """Seconds at the end for other fronts to connect what this one holds."""
 
+UNABLE = 60.0
+"""Seconds after which another front is to hold what a front was given that has not connected any shard."""
+
 TURN_AGAIN = 0.25
 """Seconds until it is looked again whether it is this front's turn."""
 
@@ -62,6 +65,8 @@ class FrontShards:
         self._others: Mapping[str, Holding] = {}
         self._share = self._told = NOTHING
         self._settled: int | None = None
+        self._without_any: dict[str, float] = {}
+        """Since when each front has had shards to hold, and none connected."""
         self._decides = anyio.Event()
         self._changed = anyio.Event()
         self._is_leaving = False
@@ -150,11 +155,11 @@ class FrontShards:
         with anyio.move_on_after(LEAVING):
             try:
                 await unregister(self._engine, self._front.id)
-                while self._share.shards:
+                while self._share.shards or self._connected or not self._events.is_idle:
                     self._others = await holdings_of(self._engine)
                     if self._others.keys() <= {self._front.id}:
                         return
-                    self._table = await read_table(self._engine)
+                    self._table = await read_table(self._engine) or self._table
                     self._decide()
                     await anyio.sleep(LOOK / 5)
             except ConnectionLost:
@@ -182,12 +187,26 @@ class FrontShards:
             return
         others: Mapping[str, Holding] = await holdings_of(self._engine) if count > 1 else {}
         # Another one that says that it is active is gone, or about to notice that it is not.
-        living = [ident for ident, other in others.items() if ident != self._front.id and not other.active]
-        fronts = assign(count, [self._front.id, *living], before.fronts if before is not None else ())
-        table = ShardTable(lease.epoch, fronts)
+        living = {ident: each for ident, each in others.items() if ident != self._front.id and not each.active}
+        self._without_any = {ident: since for ident, since in self._without_any.items() if ident in living}
+        able = [self._front.id, *(ident for ident, each in living.items() if self._is_able(each, before))]
+        table = ShardTable(lease.epoch, assign(count, able, before.fronts if before is not None else ()))
         if table == stored or await write_table(self._engine, table, lease.value):
-            self._table = table
+            self._table, self._others = table, others
             self._decide()
+
+    def _is_able(self, other: Holding, table: ShardTable | None) -> bool:
+        """Whether a front connects what it is to hold. If not, it is tried again later, which closes nothing."""
+        ident, now = other.front.id, anyio.current_time()
+        has_none = table is not None and table.shards_of(ident) and not other.connected
+        # If this front has none either, nobody may be able to.
+        if not has_none or not self._connected:
+            self._without_any.pop(ident, None)
+            return True
+        if now - self._without_any.setdefault(ident, now) <= UNABLE:
+            return True
+        del self._without_any[ident]
+        return False
 
     async def settle(self, count: int) -> bool:
         """See `SharedShards`."""

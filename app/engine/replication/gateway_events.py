@@ -94,6 +94,7 @@ class EventSender:
         self._waiting: deque[tuple[float, GatewayEvent]] = deque()
         self._arrived = anyio.Event()
         self._is_logged = False
+        self._is_sending = False
 
     async def take(self, events: Sequence[GatewayEvent]) -> None:
         """Take what has just arrived."""
@@ -105,12 +106,19 @@ class EventSender:
             self._drop(1, "too many wait")
         self._arrived.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and nothing is on its way."""
+        return not self._waiting and not self._is_sending
+
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
+            self._is_sending = False
             while not self._waiting:
                 self._arrived = anyio.Event()
                 await self._arrived.wait()
+            self._is_sending = True
             first = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
             now = anyio.current_time()
             batch = [(at, event) for at, event in first if now - at <= PATIENCE]
