@@ -41,7 +41,7 @@ from app.comfy.websocket.connect import connect, open_websocket
 from app.comfy.websocket.probe import probe
 from app.config.settings import WORKER_SCHEME, AlertTargets, Config, Server
 from app.core.journal_port import JobHistory, Journal, OldJobs
-from app.core.scheduling.overview import Overview
+from app.core.scheduling.line.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import PromptId, ServerName
@@ -347,8 +347,9 @@ async def run(
     reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     asked: bool = False,
     others: OtherDisks | None = None,
+    stop: anyio.Event | None = None,
 ) -> int:
-    """Run until the frontend returns or a signal stops it. Without `alerts` nobody is alerted.
+    """Run until the frontend returns, or until a signal or `stop` ends it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
     the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change, and all
@@ -392,6 +393,10 @@ async def run(
                     services.shutdown.set()
                     guests.cancel_scope.deadline = anyio.current_time() + GRACE
 
+                async def close_when_stopped(stop: anyio.Event) -> None:
+                    await stop.wait()
+                    await close(drained=False)
+
                 async def say_goodbye() -> None:
                     nonlocal stopped
                     async for signum in receiver:
@@ -411,6 +416,8 @@ async def run(
                 )
                 if reloader is not None:
                     guests.start_soon(reloader.run, name="reload")
+                if stop is not None:
+                    guests.start_soon(close_when_stopped, stop, name="stop")
                 if workers is not None:
                     guests.start_soon(workers.run, services.servers.offer, name="workers")
                 guests.start_soon(say_goodbye, name="signals")

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from msgspec import Raw, Struct
 
-from app.events import AnyUpdate, FileRef, Json, NodeId, NodeOutput, PromptId, ServerEvent
+from app.events import AnyUpdate, FileRef, JobId, Json, NodeId, NodeOutput, PromptId, ServerEvent
 from app.reasons.servers import NetworkReason, OutOfReach, PartDropped, RefusalReason
 
 Ts = TypeVarTuple("Ts")
@@ -50,6 +50,37 @@ class OtherDisks(Protocol):
 
     async def spread(self, paths: Sequence[str]) -> None:
         """Return once the others have these files, or after a few seconds."""
+        ...
+
+
+class OpenRequest(Struct, frozen=True):
+    """A request whose person was told that the bot thinks. `token` answers them, `typed` is what they wrote.
+
+    `job` is what becomes of the request, "" while there is none.
+    """
+
+    token: str
+    typed: str = ""
+    job: JobId = JobId("")
+
+    def __repr__(self) -> str:
+        """Leave out the token and the text."""
+        return f"OpenRequest(job={self.job!r})"
+
+
+class OpenRequestStore(Protocol):
+    """Keeps outside of this process who waits for an answer. No method raises anything."""
+
+    def put(self, request: OpenRequest) -> None:
+        """Keep a request soon, in place of an earlier one with this token."""
+        ...
+
+    def remove(self, token: str) -> None:
+        """Forget a request that was answered."""
+        ...
+
+    async def take_left(self) -> Sequence[OpenRequest]:
+        """The requests that other processes have left, which are then forgotten."""
         ...
 
 

@@ -24,7 +24,8 @@ from app.backup.daily import Breath
 from app.backup.layout import Backup, backups_in
 from app.backup.restore import restore
 from app.events import JobId
-from app.journal.sqlite import JOURNAL, open_journal
+from app.journal.opening import JOURNAL
+from app.journal.sqlite import open_journal
 from bench.discord import BOTS, PATIENCE, bot_process, imagine, shown
 from bench.lag import server
 from bench.lookups import JOBS, commit_times, fill, percentile

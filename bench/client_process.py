@@ -21,10 +21,11 @@ from app.core.jobs.job import Job, JobRequest, Transition
 from app.core.journal_port import DrainedServer, Journal
 from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import TERMINAL_UPDATES, AnyUpdate, Finished, JobId, ServerEvent
-from app.journal.sqlite import JOURNAL, open_journal
+from app.journal.opening import JOURNAL
+from app.journal.sqlite import open_journal
 from app.ports import Connect, ConnectionLost, Graph, Json
 from bench.lag import graph
 

@@ -36,11 +36,11 @@ from app.engine.replication.messages import Front
 from app.engine.replication.publisher import JournalPublisher
 from app.engine.replication.standby import FrontOnStandby, JournalFile
 from app.events import AnyUpdate, Finished, JobId, ServerName
+from app.journal.copies.replica import open_replica
+from app.journal.copies.whole_copies import standing_of, take_over
 from app.journal.memory import MemoryJournal
 from app.journal.migrations import NEWEST
-from app.journal.replica import open_replica
 from app.journal.sqlite import open_journal
-from app.journal.whole_copies import standing_of, take_over
 from bench.lag import graph
 from tests.engine.valkey import Valkey
 

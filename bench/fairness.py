@@ -21,8 +21,8 @@ from msgspec import Struct
 from app.core.effects import SubmitPrompt
 from app.core.jobs.job import JobRequest
 from app.core.jobs.table import JobTable
-from app.core.scheduling.fair_queue import FairQueue
-from app.core.scheduling.queued_job import QueuedJob
+from app.core.scheduling.queue.fair_queue import FairQueue
+from app.core.scheduling.queue.queued_job import QueuedJob
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.able_servers import AbleServers
 from app.core.servers.state import ServerState
@@ -269,7 +269,7 @@ def _decisions(rounds: int, *, shared: bool) -> Mapping[str, object]:
     for _ in range(100 * rounds):
         now += 1.0
         server = rng.choice(list(servers))
-        job, _ = next(table.in_flight(server))
+        job, _ = next(table.prompts.in_flight(server))
         table.running(job, server, now, "bench")
         scheduler.plan(now)
         now += 5.0

@@ -22,9 +22,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from app.core.jobs.job import TransitionRow
-from app.journal.crash_points import VARIABLE
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.access.crash_points import VARIABLE
+from app.journal.opening import JOURNAL, open_store
 from app.ports import Json
 from app.simulator.faults import Request
 from bench.server_process import Order, ServerProcess, server_process

@@ -18,9 +18,9 @@ from app.discord.gateway.rest.component_builders import build
 from app.discord.ui import lists
 from app.discord.ui.lists import JOBS_ON_A_PAGE, JobsPage
 from app.events import JobId
-from app.journal.copying import sync
+from app.journal.copies.copying import sync
+from app.journal.opening import open_store
 from app.journal.sqlite import SqliteJournal, open_journal
-from app.journal.store import open_store
 from bench.lag import GRAPH
 
 JOBS = 100_000

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from app.core.jobs.job import Transition
 from app.events import Finished, ServerName
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from app.media_worker.thumbnail import make_thumbnail
 from app.retention.files import thumbnail_path
 from app.simulator.art.painter import Recipe, paint

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from app.core.gallery import GalleryQuery
 from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.events import FileRef, Finished, JobId, ServerName
-from app.journal.copying import sync
+from app.journal.copies.copying import sync
+from app.journal.opening import open_store
 from app.journal.sqlite import SqliteJournal, open_journal
-from app.journal.store import open_store
 from app.retention.actor import JOBS_AT_ONCE, PAGES_AT_ONCE, PAUSE
 from app.service.people.viewer import Viewer
 from app.service.people.visibility import Place

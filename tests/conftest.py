@@ -57,7 +57,7 @@ SLOW = (
     "*fuzz.py",
     "*test_hostile_*.py",  # peers that do everything wrong, over real sockets
     "engine/test_workers.py",  # jobs and files over a real Valkey, and leases that end
-    "journal/test_waiting.py",  # another program holds the journal, and the disk is full
+    "journal/access/test_waiting.py",  # another program holds the journal, and the disk is full
     "engine/test_fronts.py",  # leases that end, journals that are copied
     "journal/test_earlier_versions.py",  # processes that are killed at every statement of an update
     "cli/demo/test_demo.py",  # the whole demo

@@ -34,7 +34,7 @@ from app.config.settings import (
     RoleLimits,
     Server,
 )
-from app.config.worker import EngineTable, WorkerTable
+from app.config.tables.worker import EngineTable, WorkerTable
 from app.reasons.jobs import JobReason
 from app.reasons.limits import LimitReason
 
@@ -82,7 +82,7 @@ ENVIRONMENT = {
     "ATELIER_LOG": "How the log is written, as `format` in `[log]`.",
     "DISCORD_REST_URL": "Where Discord is, for tests, as `rest_url`.",
 }
-"""Variables of the environment and of `.env`, except that of the tests (`app.journal.crash_points`)."""
+"""Variables of the environment and of `.env`, except that of the tests (`app.journal.access.crash_points`)."""
 
 SETTING = re.compile(r"(?P<comment># )?(?P<key>\w+) = (?P<value>.+)")
 HEADING = re.compile(r"\[{1,2}(?P<table>[\w.]+)\]{1,2}")

@@ -13,7 +13,7 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 LEVELS = [
-    {"", "boundary", "config", "events", "histogram", "reasons", "system", "text_file"},
+    {"", "boundary", "config", "events", "histogram", "library_errors", "reasons", "system", "text_file"},
     {"backoff", "core", "entry_points", "mailbox", "node_cache", "ports", "workflows"},
     {"actors"},
     {"media_worker", "retention", "service", "texts"},
@@ -87,7 +87,7 @@ PARTS = {
         {"binding", "offers"},
     ],
     "discord": [
-        {"bridge", "custom_id", "message_ref", "text", "traffic", "user_request"},
+        {"bridge", "custom_id", "message_ref", "text", "request_deadline", "traffic", "user_request"},
         {"ui"},
         {"files", "messages"},
         {"requests"},

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.config.variables import VARIABLES
-from app.journal.crash_points import VARIABLE
+from app.journal.access.crash_points import VARIABLE
 from tests.reference import ALSO, DOCUMENT, ENVIRONMENT, EXAMPLE, REASONS, TABLES, document, read_example, reasons
 
 NO_KEYS = {

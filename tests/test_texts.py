@@ -19,7 +19,9 @@ ALLOWED = {
     "core/jobs/job": {"Job"},
     "discord/gateway/interactions/commands": {"Made"},
     # Causes of transitions, which the journal stores as text for the operator.
+    "core/jobs/editing": {"edit"},
     "core/jobs/ending": {"cause_of"},
+    "core/jobs/loading": {"forget_absent"},
     "core/jobs/table": {"JobTable"},
     "core/failover": {"Failover"},
     "core/queries": {"Queries"},

@@ -23,7 +23,7 @@ from app.comfy.websocket.connect import connect
 from app.config.settings import Server
 from app.core.jobs.job import JobRequest
 from app.core.journal_port import Journal
-from app.core.scheduling.overview import Overview
+from app.core.scheduling.line.overview import Overview
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import AnyUpdate, Finished, JobId, Queued, ServerName

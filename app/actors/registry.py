@@ -33,13 +33,11 @@ from app.actors.handle import (
     SetPower,
     SetServer,
     Submit,
-    UpdateOfJob,
-    Updates,
-    UpdatesOfJobs,
     Watch,
     WatchAll,
 )
-from app.boundary import log_failure, report_failure
+from app.actors.watchers import Watchers
+from app.boundary import log_failure
 from app.core.effects import (
     CommandEnded,
     DiscardFiles,
@@ -54,19 +52,18 @@ from app.core.effects import (
     Tick,
     Unreachable,
 )
+from app.core.jobs import editing, loading
 from app.core.jobs.job import Job, State
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal, UnwritableRecords
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduling.overview import Overview
+from app.core.scheduling.line.overview import Overview
 from app.core.scheduling.power_plan import PowerPlan
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.changes import ServerChanges
 from app.core.servers.state import ServerSettings
 from app.core.work import Work
 from app.events import (
-    TERMINAL_UPDATES,
-    AnyUpdate,
     Failed,
     JobId,
     NotAccepted,
@@ -144,10 +141,7 @@ class PromptRegistry:
         )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self.overview = Overview(self._job_table, servers, self._scheduler.line)
-        self._watchers: dict[JobId, list[Updates]] = {}
-        self._watchers_of_all: list[UpdatesOfJobs] = []
-        self._arrivals: list[Watch] = []
-        self._refreshes: dict[JobId, None] = {}
+        self._watchers = Watchers(self._job_table, self._scheduler.line)
         self._edits: list[tuple[Edit, EditAnswer]] = []
         """Edits of this turn, and their answers."""
         self._places: list[Place] = []
@@ -179,7 +173,7 @@ class PromptRegistry:
             results = [path for job in unfinished if not job.notified for path in job.paths]
             if self._others is not None:
                 await self._others.bring(results, BROUGHT_WITHIN)
-            self._job_table.forget_absent(unfinished, await self._run_sync(_absent, results))
+            loading.forget_absent(self._job_table, unfinished, await self._run_sync(_absent, results))
             for job in unfinished:
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")
@@ -246,19 +240,19 @@ class PromptRegistry:
                     updates.put(NotAccepted(job=request.job, reason=refusal))
                     updates.end()
                     return
-                self._watchers.setdefault(request.job, []).append(updates)
+                self._watchers.add(request.job, updates)
                 self._reconciler.accept(request, place)
                 # At once: the next request of this turn must see it.
                 for job in self._job_table.batches.jobs_of(self._job_table.jobs[request.job]):
                     self._scheduler.admission.accepted(job)
                     self._job_table.tally.accept(job.id, request.workflow, now, makes=request.refetch is None)
-                self._refreshes[request.job] = None
+                self._watchers.refresh(request.job)
             case Watch():
-                self._arrivals.append(message)
+                self._watchers.join(message)
             case WatchAll(updates=updates):
-                self._watchers_of_all.append(updates)
+                self._watchers.add_to_all(updates)
             case Refresh(job=job):
-                self._refreshes[job] = None
+                self._watchers.refresh(job)
             case Cancel(job=job):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.cancel(record, now)
@@ -294,19 +288,19 @@ class PromptRegistry:
             case Delivered(job=job, receipt=receipt, shown=shown):
                 if (record := self._job_table.jobs.get(job)) is not None:
                     self._job_table.delivered(record, receipt, shown)
-                    for mailbox in self._watchers.pop(job, []) if record.notified else []:
-                        mailbox.end()
+                    if record.notified:
+                        self._watchers.end(job)
             case _:
                 self._reconciler.handle(message, now)
 
     def _edit(self, edit: Edit, now: float) -> EditAnswer:
         """Edit a job that waits, unless it would exceed a limit."""
         job = self._job_table.jobs.get(edit.job)
-        if job is None or not self._job_table.waits(job):
+        if job is None or not editing.waits(self._job_table, job):
             return EditAnswer(done=False)
         if (limit := self._scheduler.admission.edit_refusal(job, edit.request, now)) is not None:
             return EditAnswer(done=False, limit=limit)
-        self._job_table.edit(job, edit.request)
+        editing.edit(self._job_table, job, edit.request)
         # At once: the next request of this turn must see it.
         self._scheduler.admission.edited(job)
         for each in self._job_table.batches.jobs_of(job):
@@ -327,13 +321,7 @@ class PromptRegistry:
         for edit, answer in self._edits:
             edit.answer.put(answer)
         self._edits.clear()
-        for watch in self._arrivals:
-            self._start_watch(watch)
-        self._arrivals.clear()
-        self._refresh()
-        for update in job_table.updates:
-            self._send_update(update)
-        job_table.updates.clear()
+        self._watchers.send(anyio.current_time())
         for fact in job_table.alerts:
             self._alerts.put(fact)
         job_table.alerts.clear()
@@ -403,50 +391,6 @@ class PromptRegistry:
                     seconds=round(ending.seconds, 1),
                 )
         self._job_table.endings.clear()
-
-    def _send_update(self, update: AnyUpdate) -> None:
-        watchers = self._watchers.get(update.job, [])
-        for mailbox in tuple(watchers):
-            if not mailbox.put(update):
-                watchers.remove(mailbox)
-        if self._watchers_of_all and (job := self._job_table.jobs.get(update.job)) is not None:
-            for each in tuple(self._watchers_of_all):
-                if not each.put(UpdateOfJob(update, job)):
-                    self._watchers_of_all.remove(each)
-        if isinstance(update, TERMINAL_UPDATES):
-            for mailbox in self._watchers.pop(update.job, []):
-                mailbox.end()
-
-    def _refresh(self) -> None:
-        """Send those who asked where their jobs are in line now."""
-        now, refreshes = anyio.current_time(), self._refreshes
-        self._refreshes = {}
-        for job_id in refreshes:
-            if (job := self._job_table.jobs.get(job_id)) is not None:
-                try:
-                    self._scheduler.line.refresh(job, now)
-                except Exception as error:  # noqa: BLE001  the job goes on, and its watcher keeps what it knew
-                    report_failure(error, "the place of a job in line could not be computed", job=job.id)
-
-    def _start_watch(self, watch: Watch) -> None:
-        """Send a new watcher the current state of its job; updates of this turn follow with the rest."""
-        job, updates = self._job_table.jobs.get(watch.job), watch.updates
-        if job is None or job.notified:
-            updates.end()
-        elif (final := self._job_table.final_update(job)) is not None and final not in self._job_table.updates:
-            updates.put(final)
-            # Until it has been shown, the job may still be cancelled.
-            self._watchers.setdefault(watch.job, []).append(updates)
-        else:
-            self._watchers.setdefault(watch.job, []).append(updates)
-            if job.edits:
-                # The watcher may know an earlier request.
-                updates.put(self._job_table.edited(job))
-            try:
-                for update in self._scheduler.line.snapshot(job, anyio.current_time()):
-                    updates.put(update)
-            except Exception as error:  # noqa: BLE001  the job continues, and its watcher gets the next updates
-                report_failure(error, "the state of a job could not be sent", job=job.id)
 
     async def _do(self, effect: Effect) -> None:
         try:

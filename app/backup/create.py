@@ -23,10 +23,10 @@ from app.backup.layout import (
     remove,
     remove_remains,
 )
-from app.journal.copying import Breathe, copy_journal, sync
+from app.journal.copies.copying import Breathe, copy_journal, sync
 from app.journal.inspection import inspect
 from app.journal.lock import exclusive
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 
 LOCK = ".atelier-backup-lock"
 """The file in a folder of backups by which only one process at a time makes one there."""

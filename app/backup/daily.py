@@ -21,7 +21,7 @@ from app.config.settings import BackupSettings
 from app.core.alerts import Cause
 from app.core.journal_port import JournalError
 from app.entry_points import run_loop
-from app.journal.copying import Breathe
+from app.journal.copies.copying import Breathe
 from app.ports import RunSync
 from app.reasons.alerts import BackupFailed
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from app.backup.layout import FileEntry
-from app.journal.copying import Breathe, sync
+from app.journal.copies.copying import Breathe, sync
 from app.retention.files import FOLDERS, PART
 
 logger = structlog.stdlib.get_logger(__name__)

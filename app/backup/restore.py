@@ -14,11 +14,10 @@ from app.backup.files import copy, hash_of, link
 from app.backup.layout import Contents, FileEntry, damaged, read_contents
 from app.http.page.protection.ended_sessions import FILE as ENDED
 from app.http.page.protection.key import FILE as PAGE_KEY
-from app.journal.copying import Breathe, sync, unpack_journal
+from app.journal.copies.copying import Breathe, sync, unpack_journal
 from app.journal.inspection import inspect
 from app.journal.migrations import NEWEST
-from app.journal.sqlite import JOURNAL, RESTORING
-from app.journal.store import instance_lock
+from app.journal.opening import JOURNAL, RESTORING, instance_lock
 from app.retention.files import FOLDERS
 
 LEFT_OVER = {

@@ -15,7 +15,7 @@ def journal_path(config: Config) -> Path:
 
     A second journal would start empty, and the jobs in the first one would be lost without a word.
     """
-    from app.journal.sqlite import JOURNAL, RESTORING
+    from app.journal.opening import JOURNAL, RESTORING
 
     former = config.former_data
     if former is not None and former.resolve() != config.data.resolve() and (former / JOURNAL).exists():

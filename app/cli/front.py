@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from app.engine.replication.files import FrontFiles
     from app.engine.replication.front_shards import FrontShards
     from app.engine.replication.messages import Front
+    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import Turn
     from app.engine.replication.watch import FrontsWatch
 
@@ -71,12 +72,13 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         return 2
     path = journal_path(config)
     from app.engine.replication.messages import Front
+    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import FrontOnStandby, JournalFile
     from app.engine.replication.watch import FrontsWatch
+    from app.journal.copies.replica import open_replica
+    from app.journal.copies.whole_copies import install, standing_of
     from app.journal.migrations import NEWEST
-    from app.journal.replica import open_replica
-    from app.journal.store import instance_lock
-    from app.journal.whole_copies import install, standing_of
+    from app.journal.opening import instance_lock
     from app.retention.files import delete_unfinished
 
     # As for the bot: only this user reads what is created from here on.
@@ -95,6 +97,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         _holding_shards(engine, front, config) as shards,
         _watching(config, FrontsWatch(engine, front.id, shards.counts)) as watch,
         _copying_files(engine, front.id, config, path) as files,
+        _keeping_open_requests(EngineOpenRequests(engine, front.id)) as open_requests,
     ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
@@ -104,7 +107,9 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
                 with instance_lock(path):
                     async with _without_old_files(config, path):
                         turn = await standby.wait()
-            code = await _be_active(engine, turn, config, path, files, watch, shards, drain=command.drain)
+            code = await _be_active(
+                engine, turn, config, path, files, watch, open_requests, shards, drain=command.drain
+            )
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
@@ -138,7 +143,7 @@ def _import_all() -> None:
 @asynccontextmanager
 async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]:
     """Delete old files within the block, as the active front does with its own."""
-    from app.journal.named_files import JobsOfCopy
+    from app.journal.copies.named_files import JobsOfCopy
     from app.retention.actor import RetentionActor
 
     settings = replace(config.retention, jobs=0)
@@ -154,7 +159,7 @@ async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]
 async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
     """Copy files of jobs from other fronts, and to them, within the block."""
     from app.engine.replication.files import FrontFiles
-    from app.journal.named_files import NamedFiles
+    from app.journal.copies.named_files import NamedFiles
 
     largest = max(config.largest_result * 2**20, LARGEST_INPUT)
     files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
@@ -162,6 +167,17 @@ async def _copying_files(engine: Engine, front: str, config: Config, path: Path)
         tasks.start_soon(files.run, name="files of other fronts")
         try:
             yield files
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _keeping_open_requests(open_requests: EngineOpenRequests) -> AsyncGenerator[EngineOpenRequests]:
+    """Write within the block who waits for an answer, also what a bot has left that is not the active one any more."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(open_requests.run, name="open requests")
+        try:
+            yield open_requests
         finally:
             tasks.cancel_scope.cancel()
 
@@ -206,6 +222,7 @@ async def _be_active(
     path: Path,
     files: FrontFiles,
     watch: FrontsWatch,
+    open_requests: EngineOpenRequests,
     shards: FrontShards,
     *,
     drain: bool,
@@ -213,47 +230,53 @@ async def _be_active(
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
     from app.engine.replication.publisher import JournalPublisher
-    from app.journal.whole_copies import export
+    from app.journal.copies.whole_copies import export
 
-    lease, code = turn.lease, None
+    lease = turn.lease
 
     def copy(target: Path) -> Position:
         return export(path, target, lambda: None)
 
     async with anyio.create_task_group() as tasks:
-
-        async def stop() -> None:
-            await lease.lost.wait()
-            tasks.cancel_scope.cancel()
-
         tasks.start_soon(lease.keep, name="lease")
-        tasks.start_soon(stop, name="lost lease")
         tasks.start_soon(shards.direct, lease, name="shards of fronts")
         try:
-            await _announce(turn, path)
+            if not await _announce(turn, path):
+                return None
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
             publisher = JournalPublisher(engine, lease)
-            code = await run_bot(config, drain=drain, publisher=publisher, others=files, fronts=watch, shards=shards)
+            # Not cancelled when the lease is lost, because it answers those who are waiting for an answer.
+            code = await run_bot(
+                config,
+                drain=drain,
+                publisher=publisher,
+                others=files,
+                fronts=watch,
+                open_requests=open_requests,
+                shards=shards,
+                stop=lease.lost,
+            )
+            return None if lease.lost.is_set() and not code else code
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):
                 await lease.release()
-        tasks.cancel_scope.cancel()
-    return code
+            tasks.cancel_scope.cancel()
 
 
-async def _announce(turn: Turn, path: Path) -> None:
-    """Make the journal the one that is written, and let copies know from where on."""
+async def _announce(turn: Turn, path: Path) -> bool:
+    """Make the journal the one that is written, and let copies know from where on; False if the lease is lost first."""
+    from app.journal.copies.whole_copies import take_over
     from app.journal.migrations import NEWEST
-    from app.journal.whole_copies import take_over
 
     position = await to_thread.run_sync(take_over, path, turn.lease.epoch)
     if turn.head is not None and turn.head in turn.standing.sealed and turn.standing.version == NEWEST:
         # What the outbox has behind that is published soon.
         position = turn.head
-    while True:
+    while not turn.lease.lost.is_set():
         try:
             await turn.lease.announce(position)
         except ConnectionLost:
             await anyio.sleep(GIVING_UP)
         else:
-            return
+            return True
+    return False

@@ -15,7 +15,6 @@ from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.config.load import reload_config
 from app.config.settings import Config
-from app.core.journal_port import JournalUnavailable
 from app.system.standard_streams import complain
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from app.core.replication import Publisher
     from app.core.shards import SharedShards
     from app.engine.replication.watch import FrontsWatch
-    from app.ports import OtherDisks
+    from app.ports import OpenRequestStore, OtherDisks
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -38,12 +37,14 @@ async def run_bot(
     publisher: Publisher | None = None,
     others: OtherDisks | None = None,
     fronts: FrontsWatch | None = None,
+    open_requests: OpenRequestStore | None = None,
     shards: SharedShards | None = None,
+    stop: anyio.Event | None = None,
 ) -> int:
-    """Run the bot until it is stopped; return the exit code.
+    """Run the bot until it is stopped, by a signal or by `stop`; return the exit code.
 
-    A `publisher` gets what the journal writes, `others` are the disks of other fronts, `fronts` is for the metrics, and
-    `shards` are those that fronts share.
+    A `publisher` gets what the journal writes, `others` are the disks of other fronts, `fronts` is for the metrics,
+    `open_requests` keeps who waits for an answer, for other fronts, and `shards` are those that fronts share.
     """
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
@@ -53,7 +54,7 @@ async def run_bot(
     from app.core.servers.power import left_on
     from app.discord.app import DiscordApp
     from app.http.sources import Sources
-    from app.journal.crash_points import crash_point
+    from app.journal.access.crash_points import crash_point
     from app.journal.sqlite import open_journal
     from app.retention.files import delete_unfinished
     from app.system.garbage import collect_rarely
@@ -77,8 +78,9 @@ async def run_bot(
             alerts,
             page,
             is_suspended=lambda: journal.is_suspended,
-            is_active=partial(_is_active, publisher),
+            active_for=(lambda: publisher.active_for) if publisher is not None else None,
             others=others,
+            open_requests=open_requests,
             shards=shards,
         )
         sources.journal, sources.discord = journal, bot
@@ -132,19 +134,10 @@ async def run_bot(
                 reloading=manager.reloading,
                 asked=True,
                 others=others,
+                stop=stop,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):
                 # To stop them takes minutes, and whoever ends the bot waits only for seconds.
                 logger.warning("servers stay on, and nobody stops them until the bot runs again", servers=left)
         return code
-
-
-def _is_active(publisher: Publisher | None) -> bool:
-    """Whether no other front can be at work now."""
-    try:
-        if publisher is not None:
-            publisher.check()
-    except JournalUnavailable:
-        return False
-    return True

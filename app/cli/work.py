@@ -8,7 +8,6 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import anyio
 from anyio import to_thread
 from msgspec.structs import replace
 
@@ -17,8 +16,7 @@ from app.application import open_server
 from app.cli.arguments.program import PROGRAM
 from app.cli.engine_loss import WITHOUT_LIBRARY
 from app.config.settings import Config, Server, Worker
-from app.config.worker import WORKER_NAME
-from app.system import signals
+from app.config.tables.worker import WORKER_NAME
 from app.system.standard_streams import complain
 
 
@@ -65,28 +63,13 @@ async def work(config: Config) -> int:
         run_sync=to_thread.run_sync,
         hours=worker.hours,
     )
-    stopped: int | None = None
-    in_use = False
-    with signals.listen() as receiver:
-        async with open_engine(engine_settings) as engine, anyio.create_task_group() as tasks:
-
-            async def stop() -> None:
-                nonlocal stopped
-                async for signum in receiver:
-                    if signals.stops(signum):
-                        stopped = stopped or signum
-                        tasks.cancel_scope.cancel()
-
-            tasks.start_soon(stop, name="signals")
-            try:
-                await work_at(engine, settings, partial(open_server, config))
-            except NameInUse:
-                in_use = True
-            tasks.cancel_scope.cancel()
-    if in_use:
-        complain(f"another worker is called {worker.name}: stop it, or choose another --name.")
-        return 1
-    return 0 if stopped is None else receiver.exit_code(stopped)
+    async with open_engine(engine_settings) as opened:
+        try:
+            await work_at(opened, settings, partial(open_server, config))
+        except NameInUse:
+            complain(f"another worker is called {worker.name}: stop it, or choose another --name.")
+            return 1
+    return 0
 
 
 def labelled(servers: tuple[Server, ...]) -> dict[str, Server]:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from app.comfy.errors import shortened
 from app.comfy.json import decode
 from app.comfy.outputs import scan
 from app.core.jobs.results import first_line
 from app.events import PromptId
+from app.library_errors import short_message
 from app.ports import History, Json, Queue, Stats
 
 LONGEST_RUN = 86_400.0
@@ -223,8 +223,8 @@ class StatsReply(Struct):
     def read(self) -> Stats:
         """The part that is displayed."""
         return Stats(
-            version=shortened(self.system.comfyui_version),
-            devices=tuple(shortened(device.name) for device in self.devices),
+            version=short_message(self.system.comfyui_version),
+            devices=tuple(short_message(device.name) for device in self.devices),
             memory_total=_memory(device.vram_total for device in self.devices),
             memory_free=_memory(device.vram_free for device in self.devices),
         )

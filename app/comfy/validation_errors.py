@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from app.comfy.errors import shortened
 from app.comfy.http_schemas import NodeProblems, Problem, Rejected, listed
 from app.comfy.json import decode_shallow
 from app.core.jobs.progress import title
 from app.core.jobs.results import first_line
 from app.events import NodeId
+from app.library_errors import short_message
 from app.ports import Graph, Json
 from app.reasons.servers import (
     InputMissing,
@@ -110,8 +110,8 @@ def _problems(node: str, problems: NodeProblems) -> Iterator[NodeProblem]:
     """The problems of one node, by its title."""
     for problem in problems.errors:
         extra = problem.extra_info
-        name = shortened(str(extra.get("input_name") or problem.details or "an input"))
-        value = shortened(str(extra.get("received_value")))
+        name = short_message(str(extra.get("input_name") or problem.details or "an input"))
+        value = short_message(str(extra.get("received_value")))
         match problem.type:
             case "value_not_in_list":
                 yield ValueNotListed(node, name, value, _offered(extra))
@@ -134,7 +134,7 @@ def _problems(node: str, problems: NodeProblems) -> Iterator[NodeProblem]:
             case "dependency_cycle":
                 yield LinksCircular(node)
             case _:
-                yield NodeInvalid(node, _message(problem) or shortened(problem.type))
+                yield NodeInvalid(node, _message(problem) or short_message(problem.type))
 
 
 def _message(problem: Problem) -> str:
@@ -151,7 +151,7 @@ def _config(extra: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def _limit(extra: Mapping[str, Json], key: str) -> str:
-    return shortened(str(_config(extra).get(key)))
+    return short_message(str(_config(extra).get(key)))
 
 
 def _offered(extra: Mapping[str, Json]) -> tuple[str, ...] | None:
@@ -159,7 +159,7 @@ def _offered(extra: Mapping[str, Json]) -> tuple[str, ...] | None:
     if "input_config" not in extra or not isinstance(extra["input_config"], list):
         return None
     values = listed(extra["input_config"])
-    return tuple(shortened(str(value)) for value in values) if len(values) <= SHORT_LIST else None
+    return tuple(short_message(str(value)) for value in values) if len(values) <= SHORT_LIST else None
 
 
 def _dangling(extra: Mapping[str, Json]) -> bool:
@@ -171,7 +171,7 @@ def _missing_class(error: Problem, graph: Graph) -> RefusalReason:
     """The unknown node class. ComfyUI 0.3.64 names it in the message, newer versions in `extra_info`."""
     named = error.extra_info.get("class_type")
     match = re.search(r"node (.+) does not exist", error.message)
-    class_type = shortened(str(named) if named else match.group(1) if match else "")
+    class_type = short_message(str(named) if named else match.group(1) if match else "")
     if not class_type:
         return NotApiFormat()
     node = next((node for node, entry in graph.items() if entry.get("class_type") == class_type), class_type)

@@ -8,19 +8,19 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from app.config.addresses import rest_url_of
-from app.config.discord import read_alerts, read_discord
-from app.config.http import read_http, read_log
 from app.config.installation import default_data, included_workflows
-from app.config.keeping import read_backup, read_retention
-from app.config.limits import read_limits
-from app.config.page import read_page
-from app.config.paid_nodes import api_key_of, read_budget
-from app.config.servers import FAILOVER, Source, chosen_servers, read_server
 from app.config.settings import Config
-from app.config.tasks import read_default_models, read_presets
+from app.config.tables.discord import read_alerts, read_discord
+from app.config.tables.http import read_http, read_log
+from app.config.tables.keeping import read_backup, read_retention
+from app.config.tables.limits import read_limits
+from app.config.tables.page import read_page
+from app.config.tables.paid_nodes import api_key_of, read_budget
+from app.config.tables.servers import FAILOVER, Source, chosen_servers, read_server
+from app.config.tables.tasks import read_default_models, read_presets
+from app.config.tables.worker import read_engine, read_worker
 from app.config.toml_table import ConfigError, Table, TomlFile, path_from, read_table, short
 from app.config.variables import Variables, token_of
-from app.config.worker import read_engine, read_worker
 
 KEYS = (
     *("servers", "data", "workflows", "included_workflows", "depth", "failover_after", "largest_result"),

@@ -23,7 +23,7 @@ class Failover:
     def away(self, server_state: ServerState, reason: Reason, now: float) -> None:
         """Record that a server cannot be reached."""
         self._job_table.touch_server(server_state.name)
-        for _, attempt in self._job_table.occupying(server_state.name):
+        for _, attempt in self._job_table.prompts.occupying(server_state.name):
             attempt.unread = 0
         if server_state.unreachable(reason, now):
             self._job_table.downloads.server_away(server_state.name)
@@ -47,7 +47,7 @@ class Failover:
         if server_state.reachable or away < server_state.failover_after:
             return
         running, name = server_state.running_patience * server_state.failover_after, server_state.name
-        for job, attempt in [*self._job_table.in_flight(name), *self._job_table.fetching(name)]:
+        for job, attempt in [*self._job_table.prompts.in_flight(name), *self._job_table.prompts.fetching(name)]:
             patience = server_state.failover_after if job.state < State.RUNNING else running
             if job.may_cost_again:
                 # It cannot go elsewhere, and what was paid for may still arrive.
@@ -61,6 +61,6 @@ class Failover:
 
     def _update_running(self, server_state: ServerState, now: float) -> None:
         """Queue an update for each running job that says whether its server is away."""
-        for job, _ in self._job_table.in_flight(server_state.name):
+        for job, _ in self._job_table.prompts.in_flight(server_state.name):
             if (tracker := self._job_table.trackers.get(job.id)) is not None:
                 self._job_table.tell(job, tracker.read(now, server_state.offline_note))

@@ -14,7 +14,7 @@ from app.core.jobs.job import Entry, Job, OperatorRequest, State, Transition
 from app.core.limits.moderation import Decision, Decisions
 from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId, ServerName
 from app.ports import Json

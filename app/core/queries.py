@@ -39,7 +39,9 @@ class Queries:
         if server_state.querying:
             server_state.query_again = True
             return
-        asked = {a.prompt: job.version for job, a in self._job_table.occupying(server_state.name) if not a.posting}
+        asked = {
+            a.prompt: job.version for job, a in self._job_table.prompts.occupying(server_state.name) if not a.posting
+        }
         server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
         server_state.recheck_at = float("inf")
         self._job_table.effects.append(QueryServer(server_state.name, asked))
@@ -52,7 +54,7 @@ class Queries:
         server_state = self._servers[seen.effect.server]
         was_away = server_state.back()
         for prompt, version in seen.effect.asked.items():
-            job = self._job_table.by_prompt.get(prompt)
+            job = self._job_table.prompts.get(prompt)
             if job is None:
                 continue
             with self._job_table.contain(job, "a query's result for a job could not be handled"):
@@ -73,7 +75,7 @@ class Queries:
 
     def history_read(self, prompt: PromptId, version: int, history: History) -> None:
         """Apply a history that was read although the server's queue cannot be."""
-        job = self._job_table.by_prompt.get(prompt)
+        job = self._job_table.prompts.get(prompt)
         if job is not None and job.attempt is not None and job.attempt.prompt == prompt and job.version == version:
             with self._job_table.contain(job, "a history could not be handled"):
                 self._job_table.ended(job, history)
@@ -97,7 +99,7 @@ class Queries:
             self._job_table.queued(job, "seen in the server's queue")
             before = pending[: pending.index(prompt)]
             ahead = (*seen.queue.running, *before)
-            foreign = sum(other not in self._job_table.by_prompt for other in ahead)
+            foreign = sum(other not in self._job_table.prompts for other in ahead)
             if foreign != attempt.foreign:
                 attempt.foreign = foreign
                 self._job_table.touch(job)

@@ -37,6 +37,7 @@ from app.core.effects import (
     Unreachable,
 )
 from app.core.failover import Failover
+from app.core.jobs import loading
 from app.core.jobs.downloads import LONGEST, WAIT
 from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.core.jobs.results import streams
@@ -114,9 +115,9 @@ class Reconciler:
         """Load an unfinished job from the journal, even if its servers are no longer configured."""
         attempt = job.attempt
         if attempt is None or job.terminal_update is not None or attempt.server in self.servers:
-            self._job_table.adopt(job, now)
+            loading.adopt(self._job_table, job, now)
         else:
-            self._job_table.adopt_leftovers(job)
+            loading.adopt_leftovers(self._job_table, job)
             self._job_table.release(job, attempt)
         for leftover in [leftover for leftover in job.leftovers if leftover.server not in self.servers]:
             self._job_table.released(job, leftover)
@@ -132,7 +133,7 @@ class Reconciler:
         """The job that a message is about; None if it is about a server or an unknown job."""
         match message:
             case FrameReceived(event=event):
-                return None if isinstance(event, QueueChanged) else self._job_table.by_prompt.get(event.prompt)
+                return None if isinstance(event, QueueChanged) else self._job_table.prompts.get(event.prompt)
             case Connected() | Disconnected() | Tick() | ServerQueried() | Unreachable() | CommandEnded():
                 return None
             case _:
@@ -163,7 +164,7 @@ class Reconciler:
                 if isinstance(event, QueueChanged):
                     if self.servers[server].status(now, event.remaining):
                         self._job_table.touch_server(server)
-                elif (job := self._job_table.by_prompt.get(event.prompt)) is not None:
+                elif (job := self._job_table.prompts.get(event.prompt)) is not None:
                     self._signal(job, event, now)
             case Connected(server=server):
                 self.servers[server].connected(now)
@@ -308,7 +309,7 @@ class Reconciler:
             case PromptSubmitted(ticket=ticket):
                 job_table.answered(attempt)
                 server_state.answered_post(now)
-                if ticket.prompt != attempt.prompt and ticket.prompt not in job_table.by_prompt:
+                if ticket.prompt != attempt.prompt and ticket.prompt not in job_table.prompts:
                     job_table.rename(job, attempt, ticket.prompt)
                 job_table.cancel_prompt(job, attempt)
             case PromptRefused(certain=True):
@@ -342,7 +343,7 @@ class Reconciler:
         """Take over the id that an old server chose itself; fail the job and return False if it is another job's."""
         if prompt == attempt.prompt:
             return True
-        if prompt in self._job_table.by_prompt:
+        if prompt in self._job_table.prompts:
             self._job_table.fail(job, PromptIdRepeated(attempt.server))
             return False
         self._job_table.rename(job, attempt, prompt)
@@ -409,12 +410,12 @@ class Reconciler:
         """
         if server_state.off:
             return server_state.reachable
-        if any(not attempt.posting for _, attempt in self._job_table.occupying(server_state.name)):
+        if any(not attempt.posting for _, attempt in self._job_table.prompts.occupying(server_state.name)):
             return True
         if server_state.reachable:
             return False
         waiting = any(job.state is State.ACCEPTED for job in self._job_table.jobs.values())
-        return waiting or any(self._job_table.fetching(server_state.name))
+        return waiting or any(self._job_table.prompts.fetching(server_state.name))
 
 
 def _server_of(message: Message) -> ServerName | None:

@@ -98,6 +98,11 @@ class Publisher(Protocol):
         """Raise `JournalUnavailable` if nothing may be written now, because another process may write the journal."""
         ...
 
+    @property
+    def active_for(self) -> float:
+        """Seconds for which no other process can write the journal; 0 if one may write it now."""
+        ...
+
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         """Return once copies find these batches, which follow those that were published before.
 

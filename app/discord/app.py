@@ -42,6 +42,7 @@ from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
@@ -61,7 +62,7 @@ from app.events import ServerName
 from app.media_worker.client import MediaClient
 from app.media_worker.mark import marked
 from app.node_cache import NodeCache
-from app.ports import Comfy, OtherDisks
+from app.ports import Comfy, OpenRequestStore, OtherDisks
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
 from app.service.jobs.variations import Variations
@@ -102,6 +103,9 @@ HEALTH_AWAY = 2.0
 PASSING = "passing"
 """The folder for temporary files while an upload is prepared; emptied at each start."""
 
+SETTLED = 60.0
+"""Seconds after a front has become active within which requests of the one before may still arrive at Discord."""
+
 SPEEDS = 300.0
 """Seconds between two readings of the measured runs."""
 
@@ -125,20 +129,23 @@ class DiscordApp:
         alerts: Alerts | None = None,
         page: PageAccess | None = None,
         is_suspended: Callable[[], bool] = lambda: False,
-        is_active: Callable[[], bool] = lambda: True,
+        active_for: Callable[[], float] | None = None,
         others: OtherDisks | None = None,
+        open_requests: OpenRequestStore | None = None,
         shards: SharedShards | None = None,
     ) -> None:
         """`is_suspended` says whether nothing can be recorded now, so that no new job is taken.
 
-        `is_active` says whether no other front can be at work now, so that jobs may be shown. `others` are the disks
-        that may have files which this one lacks, and `shards` are those that other fronts hold, too.
+        `active_for` returns the seconds for which no other front can be at work, so that jobs may be shown; None if
+        there is only this one. `others` are the disks that may have files which this one lacks, `open_requests` keeps
+        who waits for an answer, for other fronts, and `shards` are those that other fronts hold, too.
         """
         self._others = others
+        self._open_request_store = open_requests
         self._shards = shards
         self._config = config
         self._is_suspended = is_suspended
-        self._is_active = is_active
+        self._active_for = active_for
         self._page = page
         self._job_history = job_history
         self._alerts = alerts or no_alerts()
@@ -255,7 +262,7 @@ class DiscordApp:
             await to_thread.run_sync(clear, passing)
             await tasks.start(media.run, name="media")
             sender = RestSender(into_asyncio)
-            shown_by = ActiveSender(sender, self._is_active)
+            shown_by = ActiveSender(sender, self._active_for) if self._active_for is not None else sender
             for delivery in self._alert_deliveries(sender):
                 tasks.start_soon(delivery.run, name="alerts to Discord")
             prepare_files = UploadPreparer(
@@ -268,12 +275,14 @@ class DiscordApp:
             thumbnails = Thumbnails(media, mark_results=config.discord.mark_results, others=self._others)
             notifications = Notifications(job_history, config.discord.notify, config.discord.notify_after)
             variations = Variations(catalog, job_history)
+            open_requests = OpenRequests(self._open_request_store)
             live_messages = LiveMessages(
                 tasks,
                 registry,
                 catalog,
                 shown_by,
                 prepare_files,
+                open_requests=open_requests,
                 mark_previews=config.discord.mark_results,
                 label_guilds=frozenset(map(str, config.discord.label_guilds)),
                 hints=Hints(job_history, shown_by, lambda guild: offer_pages.clickable(guild)),
@@ -282,6 +291,7 @@ class DiscordApp:
                 hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
                 others=self._others,
+                settled_after=SETTLED if self._active_for is not None else None,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -360,6 +370,7 @@ class DiscordApp:
                 choices=choices,
                 allowances=allowances,
                 live_messages=live_messages,
+                open_requests=open_requests,
                 responder=responder,
                 builtin_commands=builtin_commands,
                 moderator_commands=ModeratorCommands(moderation=moderation, allowances=allowances, responder=responder),
@@ -411,6 +422,7 @@ class DiscordApp:
             async def follow_jobs() -> None:
                 for job in without_parts(await job_history.unfinished()):
                     await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
+                tasks.start_soon(open_requests.watch, sender, job_history.find, name="open requests")
 
             async def say_opened() -> None:
                 self.opened.set()

@@ -12,7 +12,7 @@ from app.core.jobs.job import Job, Transition
 from app.core.journal_port import MOST_RUNS, DrainedServer
 from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served, together
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served, together
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.events import JobId
 

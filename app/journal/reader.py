@@ -17,18 +17,18 @@ from app.boundary import log_failure
 from app.core.gallery import Audience, GalleryOrigin, GalleryQuery, GalleryRow, Unmade
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Entry, Job, OperatorRequest, Transition, TransitionRow
-from app.core.journal_port import MOST_RUNS, DrainedServer, JobPage, KeptAbout, RecordDamaged
+from app.core.journal_port import DrainedServer, JobPage, KeptAbout, RecordDamaged
 from app.core.servers.power import OnPeriod
 from app.events import JobId
-from app.journal import gallery_tables, serialization
+from app.journal import serialization
 from app.journal.errors import translate
-from app.journal.gallery_tables import LAST_NUMBER
 from app.journal.serialization import UNREADABLE
+from app.journal.tables import gallery, on_periods, people
+from app.journal.tables import runs as runs_table
+from app.journal.tables.gallery import LAST_NUMBER
+from app.journal.tables.rows import is_encodable
 from app.ports import Json
 from app.reasons.jobs import InternalError
-
-MOST_PERIODS = 1_000
-"""Times for which servers were on that are read: a day of ten servers that are each started every 15 minutes."""
 
 LAST_LETTER = "\U0010ffff"
 """The highest code point: every text that begins with a prefix sorts before the prefix followed by this character."""
@@ -67,7 +67,7 @@ class Reader:
     def find(self, id_or_prefix: str) -> Entry | None:
         """A job by its id, or by a prefix of it that matches no other job; else None. Raises `RecordDamaged`."""
         prefix = id_or_prefix.lower()
-        if not prefix or not encodable(prefix):
+        if not prefix or not is_encodable(prefix):
             return None
         query = "SELECT id, wish, record, accepted, changed FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
         rows = self._rows(query, prefix, prefix + LAST_LETTER)
@@ -127,13 +127,8 @@ class Reader:
         return [TransitionRow(at, Transition(*row)) for at, *row in rows]
 
     def runs(self) -> list[Run]:
-        """The most recent measured runs, oldest first, at most `MOST_RUNS`."""
-        columns = Run.__struct_fields__
-        # The comparison makes SQLite search the primary key from its end.
-        query = f"SELECT {', '.join(columns)} FROM runs WHERE number > 0 ORDER BY number DESC LIMIT ?"  # noqa: S608  names of fields
-        rows = self._rows(query, MOST_RUNS)[::-1]
-        # SQLite has no booleans: not strict, 0 and 1 are taken for them.
-        return [msgspec.convert(dict(zip(columns, row, strict=True)), Run, strict=False) for row in rows]
+        """See `app.core.journal_port.Journal`."""
+        return runs_table.newest(self._rows)
 
     def requests(self) -> list[OperatorRequest]:
         """The operator requests that have not been carried out, oldest first."""
@@ -145,19 +140,8 @@ class Reader:
         return [DrainedServer(*row) for row in rows]
 
     def on_periods_at(self, now: float) -> list[OnPeriod]:
-        """The newest `MOST_PERIODS` times for which servers were on, oldest first.
-
-        They are seen from `now`, in seconds since 1970. Clocks may be set back, so nothing is later than now.
-        """
-        # The comparison makes SQLite search the primary key from its end.
-        query = (
-            "SELECT server, starter, started, answered, stopping, stopped FROM on_periods WHERE number > 0"
-            " ORDER BY number DESC LIMIT ?"
-        )
-        return [
-            OnPeriod(server, starter, *(None if at is None else max(0.0, now - at) for at in times))  # pyright: ignore[reportArgumentType]
-            for server, starter, *times in self._rows(query, MOST_PERIODS)[::-1]
-        ]
+        """When servers that the bot starts and stops were on, oldest first, seen from `now`, in seconds since 1970."""
+        return on_periods.newest(self._rows, now)
 
     def preferences(self, owner: str) -> dict[str, dict[str, Json]]:
         """The owner's preferences, by workflow and slot, without those that are damaged."""
@@ -172,19 +156,7 @@ class Reader:
 
     def kept_about(self, owner: str) -> KeptAbout:
         """How much is kept about a person."""
-        sources = {
-            "jobs": "jobs WHERE owner = ?",
-            "unfinished": "jobs WHERE told = 0 AND number > 0 AND owner = ?",
-            "settings": "preferences WHERE owner = ?",
-            "drafts": "drafts WHERE person = ?",
-            "hints": "notices WHERE kind = 'hint' AND subject = ?",
-            "runs": "runs WHERE person = ?",
-            # These have no index by person. The comparison makes SQLite go through the one by time.
-            "payments": "payments WHERE at > 0 AND person = ?",
-            "bans": "bans WHERE banned = 'person' AND id = ?",
-            "decisions": "audit WHERE person = ?",
-        }
-        return KeptAbout(**{name: self._count(source, owner) for name, source in sources.items()})
+        return people.kept_about(self._rows, owner)
 
     def jobs_since(self, owner: str, position: int, limit: int) -> list[tuple[int, JobId, Job | None]]:
         """The owner's jobs with numbers above `position`, oldest first: number, id, and None for a damaged record."""
@@ -207,25 +179,25 @@ class Reader:
         self, query: GalleryQuery, audience: Audience, before: int | None, limit: int, after: int | None = None
     ) -> list[GalleryRow]:
         """See `app.core.gallery.GalleryRecords`. An entry whose record is damaged has no files."""
-        statement, values = gallery_tables.page(query, audience, before, limit, after)
+        statement, values = gallery.page(query, audience, before, limit, after)
         return self._gallery_rows(statement, values)
 
     def gallery_row(self, job: JobId) -> GalleryRow | None:
         """See `app.core.gallery.GalleryRecords`."""
-        rows = self._gallery_rows(*gallery_tables.entry(job)) if encodable(job) else []
+        rows = self._gallery_rows(*gallery.entry(job)) if is_encodable(job) else []
         return rows[0] if rows else None
 
     def shown_as(self, receipt: str) -> JobId | None:
         """See `app.core.gallery.GalleryRecords`."""
-        rows = self._rows(gallery_tables.SHOWN_AS, receipt) if encodable(receipt) else []
+        rows = self._rows(gallery.SHOWN_AS, receipt) if is_encodable(receipt) else []
         return JobId(rows[0][0]) if rows else None
 
     def gallery_origins(self, audience: Audience, limit: int) -> list[GalleryOrigin]:
         """See `app.core.gallery.GalleryRecords`."""
-        statement, values = gallery_tables.origins(audience, limit)
-        return [gallery_tables.read_origin(row) for row in dict.fromkeys(self._rows(statement, *values))]
+        statement, values = gallery.origins(audience, limit)
+        return [gallery.read_origin(row) for row in dict.fromkeys(self._rows(statement, *values))]
 
-    def gallery_backlog(self, limit: int, is_public: Callable[[Job], bool]) -> gallery_tables.Backlog | None:
+    def gallery_backlog(self, limit: int, is_public: Callable[[Job], bool]) -> gallery.Backlog | None:
         """The entries of the next jobs of an earlier version, newest first; None if all were looked at."""
         rows = self._rows(
             "SELECT number, id, state, lead, changed, wish, record FROM jobs"
@@ -237,24 +209,24 @@ class Reader:
             for _, job_id, state, lead, changed, request, record in reversed(rows)
             if state in {"finished", "delivered"} and not lead
         ]
-        return gallery_tables.Backlog(tuple(filter(None, entries)), rows[-1][0]) if rows else None
+        return gallery.Backlog(tuple(filter(None, entries)), rows[-1][0]) if rows else None
 
     def without_thumbnails(self) -> Unmade | None:
         """The newest entry for which nobody has tried to make thumbnails; None if there is none."""
-        rows = self._rows(gallery_tables.UNMADE)
+        rows = self._rows(gallery.UNMADE)
         return Unmade(JobId(rows[0][0]), self._result(*rows[0]).files) if rows else None
 
     def _gallery_rows(self, statement: str, values: Sequence[object]) -> list[GalleryRow]:
         rows = self._rows(statement, *values)
-        return [gallery_tables.read_row(row, self._result(row[1], row[-1])) for row in rows]
+        return [gallery.read_row(row, self._result(row[1], row[-1])) for row in rows]
 
-    def _result(self, job_id: str, record: bytes) -> gallery_tables.Result:
+    def _result(self, job_id: str, record: bytes) -> gallery.Result:
         """Where a result is shown and its files; nothing of both if the record is damaged."""
         try:
-            return gallery_tables.read_result(record)
+            return gallery.read_result(record)
         except UNREADABLE as error:
             self._report(job_id, error)
-            return gallery_tables.Result()
+            return gallery.Result()
 
     def _entry_of(
         self,
@@ -263,17 +235,14 @@ class Reader:
         record: bytes,
         ended: float,
         is_public: Callable[[Job], bool] | None = None,
-    ) -> gallery_tables.NewEntry | None:
+    ) -> gallery.NewEntry | None:
         """The entry of the gallery for a stored job; None if it is none, or if its record is damaged."""
         try:
             job = serialization.decode(request, record)
         except UNREADABLE as error:
             self._report(job_id, error)
             return None
-        return gallery_tables.entry_of(job, ended, public=is_public is None or is_public(job))
-
-    def _count(self, source: str, value: str) -> int:
-        return self._rows(f"SELECT count(*) FROM {source}", value)[0][0]  # noqa: S608  constant
+        return gallery.entry_of(job, ended, public=is_public is None or is_public(job))
 
     def _entries(self, condition: str, value: str | int, limit: int) -> list[Entry]:
         columns = "id, wish, record, accepted, changed"
@@ -305,12 +274,3 @@ class Reader:
 
 def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
-
-
-def encodable(text: str) -> bool:
-    """Whether SQLite can store a text: a lone half of a surrogate pair cannot be encoded."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -240,7 +240,7 @@ class MediaClient:
                 finally:
                     self.processes.discard(process.pid)
                     if process.returncode is None:
-                        process.kill()
+                        await _kill(process)
 
     async def _use(self, process: Process, ticket: _Ticket, lanes: frozenset[Lane], limits: Limits) -> _Ticket | None:
         """Give a process its first ticket and those after it, until it is idle or has to be replaced.
@@ -312,6 +312,13 @@ async def _start(lanes: frozenset[Lane]) -> Process:
     return await anyio.open_process(
         [sys.executable, "-I", "-S", "-c", BOOT, path, *which], env=_environment(), start_new_session=True
     )
+
+
+async def _kill(process: Process) -> None:
+    """Kill a process, and wait for its end. To kill it once more while it ends would make asyncio warn of it."""
+    process.kill()
+    with anyio.move_on_after(ENDING, shield=True):
+        await process.wait()
 
 
 def _environment() -> Mapping[str, str]:

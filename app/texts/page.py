@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from app.core.scheduling.ahead import Ahead
+from app.core.scheduling.line.ahead import Ahead
 from app.service.queue.rows import QueueRow, RowProgress
 from app.texts.reasons.text import reason_text
 from app.texts.wording import shortened

@@ -13,11 +13,13 @@ from msgspec.structs import replace
 
 from app.actors.handle import Edit, EditAnswer
 from app.actors.interaction import InteractionActor
+from app.core.jobs import editing
 from app.core.jobs.cost import Run
+from app.core.jobs.editing import edit
 from app.core.jobs.job import Attempt, Batch, Job, JobRequest, SeedInput, Transition
 from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.events import Cancelled, Edited, Finished, JobId, NodeId, PromptId, Queued
 from app.journal.memory import MemoryJournal
 from app.journal.sqlite import open_journal
@@ -142,9 +144,9 @@ async def test_a_job_whose_given_up_attempt_may_still_arrive_is_not_edited(tmp_p
     table.submit(job, Attempt(PromptId("p"), HERE))
     table.move_on(job, "its server is away")
     assert job.leftovers
-    assert not table.edit(job, replace(request, values={"prompt": "dog"}))
+    assert not edit(table, job, replace(request, values={"prompt": "dog"}))
     table.released(job, job.leftovers[0])
-    assert table.edit(job, replace(request, values={"prompt": "dog"}))
+    assert edit(table, job, replace(request, values={"prompt": "dog"}))
 
 
 async def test_an_edited_job_stays_that_of_its_owner_and_the_journal_says_who_edited_it(tmp_path: Path) -> None:
@@ -257,7 +259,7 @@ async def test_a_picture_that_an_edit_left_out_and_another_one_asks_for_again_is
 async def test_an_edit_that_breaks_fails_its_own_job_and_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(JobTable, "edit", raising_once(JobTable.edit, ZeroDivisionError("a bug"), after=True))
+    monkeypatch.setattr(editing, "edit", raising_once(editing.edit, ZeroDivisionError("a bug"), after=True))
     async with opened(tmp_path, depth=1) as world:
         async with _line(world, "cat", "owl") as line:
             assert not await line.edit(1, "dog")

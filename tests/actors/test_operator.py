@@ -15,8 +15,8 @@ from app.actors.operator import OperatorActor
 from app.core.jobs.job import Job, JobRequest
 from app.core.reconciler import Message
 from app.events import Cancelled, Finished, JobId, Queued, ServerName
+from app.journal.opening import open_store
 from app.journal.sqlite import open_journal
-from app.journal.store import open_store
 from app.reasons.jobs import ServersDrained
 from app.simulator.engine.simulator import Simulator
 from tests.conftest import inline, virtual

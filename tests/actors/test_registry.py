@@ -32,8 +32,8 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import Journal
 from app.core.queries import Queries
 from app.core.reconciler import Reconciler
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.state import ServerState
 from app.events import (
     TERMINAL_UPDATES,

@@ -12,8 +12,7 @@ from app.backup.create import make_backup
 from app.backup.layout import Backup
 from app.core.jobs.job import Job, JobRequest, State, Transition, Upload
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 
 NOW = 1_764_400_000.0
 """Seconds since 1970: 2025-11-29 07:06:40 UTC."""

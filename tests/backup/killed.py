@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from app.journal.copying import Breathe
+from app.journal.copies.copying import Breathe
 
 
 def killed(work: Callable[[Breathe], object], breath: int) -> bool:

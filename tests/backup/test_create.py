@@ -21,11 +21,10 @@ from app.backup.daily import Breath
 from app.backup.errors import BackupError
 from app.backup.layout import LIST, backups_in, read_contents
 from app.core.journal_port import JournalError
-from app.journal.copying import STEP, Breathe
+from app.journal.copies.copying import STEP, Breathe
 from app.journal.inspection import inspect
 from app.journal.lock import exclusive
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 from tests.backup.conftest import FILES, NOW, Make, job, nothing
 from tests.backup.killed import killed
 
@@ -214,7 +213,7 @@ def test_a_full_disk_that_sqlite_notices_is_the_same_sentence(
             database.execute("PRAGMA max_page_count = 1")
         return database
 
-    monkeypatch.setattr("app.journal.copying.sqlite3.connect", connect_to_little)
+    monkeypatch.setattr("app.journal.copies.copying.sqlite3.connect", connect_to_little)
     folder = tmp_path / "backups"
     with refused(f"The disk of the backup folder {folder} is full: make room, or name another folder."):
         make_backup(data, folder, now=NOW, breathe=nothing)

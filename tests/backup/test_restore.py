@@ -18,8 +18,7 @@ from app.backup.restore import restore
 from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.journal.migrations import NEWEST
-from app.journal.sqlite import JOURNAL, RESTORING
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import JOURNAL, RESTORING, instance_lock, open_store
 from tests.backup.conftest import FILES, Make, job, nothing
 from tests.backup.killed import killed
 

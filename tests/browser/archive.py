@@ -11,8 +11,7 @@ from msgspec import Struct
 
 from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.events import Finished, JobId, ServerName
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 from app.media_worker.thumbnail import make_thumbnail
 from app.retention.files import thumbnail_path
 from app.simulator.art.painter import Recipe, paint

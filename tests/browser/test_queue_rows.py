@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser
 
-from app.core.scheduling.ahead import Ahead
+from app.core.scheduling.line.ahead import Ahead
 from app.events import JobId
 from app.http.page.rendering import environment
 from app.http.page.static_files import FOLDER

@@ -9,8 +9,7 @@ import pytest
 from app.cli.main import main
 from app.core.jobs.job import Job, JobRequest, State
 from app.events import JobId
-from app.journal.sqlite import JOURNAL, RESTORING
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import JOURNAL, RESTORING, instance_lock, open_store
 
 
 @pytest.fixture(autouse=True)

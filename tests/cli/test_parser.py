@@ -18,7 +18,7 @@ from typing import cast
 import httpx
 import pytest
 
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from tests.process.launcher import PROGRAM, ROOT, forking
 
 BACKENDS = ["trio", "asyncio"]

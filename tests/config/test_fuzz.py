@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.config import discord, limits, toml_table
+from app.config import toml_table
 from app.config.load import load_config
+from app.config.tables import discord, limits
 from app.config.toml_table import ConfigError
 from tests.config.fuzz import Leaked, attempt, check_sentence
 

@@ -35,6 +35,7 @@ from app.core.effects import (
 from app.core.jobs import downloads
 from app.core.jobs.ending import MOST_TRIES
 from app.core.jobs.job import Job, JobRequest, Refetch, State
+from app.core.jobs.loading import adopt
 from app.core.jobs.table import CANCEL_PATIENCE, JobTable
 from app.core.reconciler import Message, Reconciler
 from app.core.scheduling.scheduler import Scheduler
@@ -827,7 +828,7 @@ def test_a_job_from_an_earlier_life_is_followed_on() -> None:
     desk = Desk()
     job, prompt = desk.running()
     later = Desk()
-    later.job_table.adopt(job, later.now)
+    adopt(later.job_table, job, later.now)
     later.handle(Connected(HERE))
     later.look(ended={prompt: success(PNG)})
     later.handle(FileFetched(fetch := later.take(FetchFile)))
@@ -837,7 +838,7 @@ def test_a_job_from_an_earlier_life_is_followed_on() -> None:
 def test_a_running_job_of_an_earlier_life_is_told_of_before_the_websocket_is_there() -> None:
     job, prompt = Desk().running()
     later = Desk()
-    later.job_table.adopt(job, later.now)
+    adopt(later.job_table, job, later.now)
     assert later.truth.due() <= later.now, "its server is asked at once"
     later.handle(Tick())
     later.look(running=(prompt,))
@@ -884,7 +885,7 @@ def test_a_job_is_forgotten_when_its_last_word_was_heard_and_not_before() -> Non
     desk.handle(HistoryRead(desk.take(ReadHistory), success()))
     desk.job_table.delivered(job)
     assert not desk.job_table.jobs
-    assert not desk.job_table.by_prompt
+    assert not desk.job_table.prompts
     assert not desk.job_table.trackers
     assert job.state is State.DELIVERED
     desk.job_table.delivered(job)
@@ -951,7 +952,7 @@ def test_a_job_that_failed_during_its_post_is_withdrawn_once_the_post_is_answere
     desk.handle(PromptCancelled(withdraw := desk.take(CancelPrompt), acknowledged=True))
     assert withdraw.prompt == "theirs"
     desk.look()
-    assert not desk.job_table.by_prompt
+    assert not desk.job_table.prompts
     assert job.state is State.FAILED
 
 
@@ -1272,7 +1273,7 @@ def test_an_attempt_that_was_given_up_is_asked_about_also_if_the_next_server_is_
     assert desk.take(SubmitPrompt).server == THERE
     later = Desk(servers=(HERE,))
     later.truth.adopt(job, later.now)
-    assert [attempt.prompt for _, attempt in later.job_table.left_at(HERE)] == [first]
+    assert [attempt.prompt for _, attempt in later.job_table.prompts.left_at(HERE)] == [first]
 
 
 def test_what_the_first_server_produced_is_deleted_when_a_job_moves_to_another() -> None:
@@ -1483,7 +1484,7 @@ def test_two_jobs_that_fetch_the_same_results_again_do_not_take_each_others_plac
     first, second = desk.take(FetchFile), desk.take(FetchFile)
     desk.handle(FileFetched(second))
     assert desk.last(Finished).job == "second"
-    assert [job.id for job, _ in desk.job_table.fetching(HERE)] == ["first"], "its server is still watched"
+    assert [job.id for job, _ in desk.job_table.prompts.fetching(HERE)] == ["first"], "its server is still watched"
     desk.handle(FileFetched(first))
     assert desk.last(Finished).job == "first"
-    assert not desk.job_table.by_prompt
+    assert not desk.job_table.prompts

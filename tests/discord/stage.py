@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,9 @@ from app.core.jobs.job import Job
 from app.core.shards import SharedShards
 from app.discord.app import DiscordApp
 from app.events import JobId, ServerName
-from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
-from app.ports import OtherDisks
+from app.journal.opening import JOURNAL
+from app.journal.sqlite import SqliteJournal, open_journal
+from app.ports import OpenRequestStore, OtherDisks
 from app.service.page_access import PageAccess
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import Request
@@ -81,6 +82,8 @@ class Stage:
         page: PageAccess | None = None,
         page_settings: Page | None = None,
         others: OtherDisks | None = None,
+        active_for: Callable[[], float] | None = None,
+        open_requests: OpenRequestStore | None = None,
         shared: SharedShards | None = None,
         **settings: object,
     ) -> AsyncGenerator[Life]:
@@ -124,7 +127,16 @@ class Stage:
                 ) as services,
                 anyio.create_task_group() as guests,
             ):
-                frontend = DiscordApp(config, journal, alerts, page, others=others, shards=shared)
+                frontend = DiscordApp(
+                    config,
+                    journal,
+                    alerts,
+                    page,
+                    active_for=active_for,
+                    others=others,
+                    open_requests=open_requests,
+                    shards=shared,
+                )
                 servers = comfies(links)
                 with anyio.fail_after(ENOUGH):
                     await guests.start(

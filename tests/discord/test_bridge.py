@@ -12,6 +12,7 @@ import pytest
 from sniffio import current_async_library
 
 from app.discord.bridge import CrossLoopCall, loop_bridge
+from app.discord.request_deadline import begins_within, may_begin
 
 
 class Broken(Exception):
@@ -48,6 +49,20 @@ class Hanging:
 async def test_a_call_into_asyncio_returns_what_it_returns() -> None:
     async with loop_bridge() as (into_asyncio, _):
         assert await into_asyncio(twice, 21) == 42
+
+
+async def test_until_when_a_request_may_begin_is_known_over_there() -> None:
+    async def ask() -> bool:
+        await anyio.lowlevel.checkpoint()
+        return may_begin()
+
+    async with loop_bridge() as (into_asyncio, _):
+        assert await into_asyncio(ask)
+        with begins_within(60.0):
+            assert await into_asyncio(ask)
+        with begins_within(0.0):
+            assert not await into_asyncio(ask)
+        assert await into_asyncio(ask)
 
 
 async def test_over_there_is_asyncio_and_back_here_is_the_core() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.world import Person
 from tests.discord.one_backend import only_on

@@ -13,7 +13,7 @@ from app.config.settings import Http, Server
 from app.http import health
 from app.http.server import open_server
 from app.http.sources import Sources
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 from tests.discord.fake import Person
 from tests.discord.stage import ENOUGH, Life, Stage
 from tests.http.figures import samples, value

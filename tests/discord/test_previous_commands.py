@@ -10,7 +10,7 @@ import json
 import sqlite3
 from pathlib import Path
 
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 from tests.discord.fake import Payload
 from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, files, job_of, modal, photo, words

@@ -13,8 +13,7 @@ import pytest
 from hikari.impl import HTTPTimeoutSettings
 
 from app.discord.gateway import bot
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 from tests.discord.fake import FakeDiscord, Interaction
 from tests.discord.fake.world import ATTACH_FILES, MEMBER, SEND_MESSAGES, VIEW_CHANNEL
 from tests.discord.stage import EPHEMERAL, Stage, ended, files, job_of, stage_for, words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from app.config.settings import Retention
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 from app.retention.actor import DAY, RetentionActor
 from tests.discord.one_backend import only_on
 from tests.discord.stage import Stage, ended, job_of

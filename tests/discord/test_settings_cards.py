@@ -9,7 +9,7 @@ import pytest
 
 from app.core.drafts import LIFETIME
 from app.discord.ui.modals import FORMAT
-from app.journal.sqlite import JOURNAL
+from app.journal.opening import JOURNAL
 from tests.discord.fake import Interaction, Payload
 from tests.discord.fake.options import Impossible
 from tests.discord.fake.world import MANAGE_MESSAGES, MEMBER

@@ -15,8 +15,7 @@ from anyio.abc import Process
 from app.core.jobs.job import Job
 from app.discord.gateway.bot import check_token
 from app.discord.gateway.outage import SetupError
-from app.journal.sqlite import JOURNAL
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import JOURNAL, instance_lock, open_store
 from tests.discord.fake import TOKEN, FakeDiscord
 from tests.discord.stage import job_of, words
 from tests.process.bot import PATIENCE, bot, comfyui, imagine, jobs, said, says, send_signal, until

@@ -32,10 +32,11 @@ from app.engine.replication.shard_table import Holding, register
 from app.engine.replication.standby import FrontOnStandby, JournalFile, Turn
 from app.engine.replication.status import Safety, fronts_of
 from app.events import JobId
+from app.journal.copies.replica import open_replica
+from app.journal.copies.whole_copies import export, install, standing_of, take_over
 from app.journal.migrations import NEWEST
-from app.journal.replica import open_replica
-from app.journal.store import Store, open_store
-from app.journal.whole_copies import export, install, standing_of, take_over
+from app.journal.opening import open_store
+from app.journal.store import Store
 from app.ports import ConnectionLost
 from tests.engine.test_connection import connected
 

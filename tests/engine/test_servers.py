@@ -22,7 +22,7 @@ from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.engine.registrations import LEASE
 from app.engine.worker.session import work
 from app.events import JobId, PromptId, ServerName
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from app.ports import Json
 from app.simulator.engine.simulator import Simulator
 from tests.engine.world import pair, simulated, worker_settings

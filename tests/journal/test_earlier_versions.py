@@ -26,12 +26,12 @@ from app.core.jobs.job import Job, State, Transition
 from app.core.journal_port import JournalError
 from app.discord import message_ref
 from app.events import Finished, JobId, Lost
-from app.journal import store
-from app.journal.crash_points import Crash
+from app.journal.access.crash_points import Crash
 from app.journal.inspection import inspect
 from app.journal.migrations import NEWEST, version_of
-from app.journal.sqlite import JOURNAL, open_journal
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
+from app.journal.sqlite import open_journal
+from app.journal.store import Store
 from app.texts.reasons.text import reason_text
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("version-*.sql"))
@@ -94,7 +94,7 @@ def check(path: Path, version: int, results: str = RESULTS) -> None:
         assert len(opened.decisions().bans) == len(opened.audit()) / 2 == (1 if version >= 5 else 0)
 
 
-def found(opened: store.Store, job: JobId) -> Job:
+def found(opened: Store, job: JobId) -> Job:
     entry = opened.find(job)
     assert entry is not None
     return entry.job

@@ -33,7 +33,8 @@ from app.events import (
     TerminalUpdate,
 )
 from app.journal import serialization
-from app.journal.store import Store, open_store
+from app.journal.opening import open_store
+from app.journal.store import Store
 from app.ports import Graph, History, Json
 from app.texts.reasons.text import reason_text
 

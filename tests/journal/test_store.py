@@ -18,13 +18,14 @@ from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
 from app.core.limits.moderation import Ban
-from app.core.scheduling.fair_queue import Served
+from app.core.scheduling.queue.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import Finished, JobId, ServerName
-from app.journal.gallery_tables import Backlog, NewEntry
 from app.journal.migrations import NEWEST
+from app.journal.opening import instance_lock, open_store
 from app.journal.reader import Reader
-from app.journal.store import Store, instance_lock, open_store
+from app.journal.store import Store
+from app.journal.tables.gallery import Backlog, NewEntry
 from tests.journal.holding import holding
 from tests.journal.measured import run
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import anyio
@@ -100,6 +101,23 @@ async def test_the_end_of_the_client_ends_its_processes_and_refuses_what_waits(g
             os.kill(pid, 0)
     assert found == ["WorkerUnavailable"]
     assert await outcome(client, good) == "WorkerUnavailable"
+
+
+async def test_asyncio_knows_how_a_process_ended_that_the_end_of_the_client_killed(
+    good: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waitpid = os.waitpid
+
+    def late(pid: int, options: int) -> tuple[int, int]:
+        # Threads of a busy machine: the process has ended, and asyncio has not asked the system how.
+        time.sleep(0.1)
+        return waitpid(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", late)
+    async with running() as client:
+        assert await outcome(client, good) == ".png"
+    # asyncio warns if somebody else has asked before it.
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_a_picture_whose_process_is_killed_fails_alone_and_the_next_gets_another(

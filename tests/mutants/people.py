@@ -8,7 +8,7 @@ from __future__ import annotations
 from tests.mutants.change import Change
 
 GALLERY = "tests/service/results/test_gallery.py::"
-RECORDS = "tests/journal/test_gallery.py::"
+RECORDS = "tests/journal/tables/test_gallery.py::"
 LIVE = "tests/service/queue/test_live_queue.py::"
 FILES = "tests/http/page/results/test_files.py::"
 QUEUE = "tests/http/page/queue/test_page.py::"
@@ -56,13 +56,13 @@ PEOPLE: tuple[Change, ...] = (
         tests=(GALLERY + "test_nothing_can_be_chosen_of_channels_that_were_not_asked_for",),
     ),
     Change(
-        symbol="app.journal.gallery_tables:_visible_to",
+        symbol="app.journal.tables.gallery:_visible_to",
         old="g.hidden = 0 AND ",
         new="",
         tests=(RECORDS + "test_an_entry_is_hidden_from_others_or_from_everybody_and_stays_so",),
     ),
     Change(
-        symbol="app.journal.gallery_tables:_visible_to",
+        symbol="app.journal.tables.gallery:_visible_to",
         old="g.guild > '' AND ",
         new="",
         tests=(RECORDS + "test_others_see_nothing_without_a_guild_and_nothing_of_channels_that_are_left_out",),
@@ -94,7 +94,7 @@ PEOPLE: tuple[Change, ...] = (
         tests=(DELETIONS + "test_every_deleted_message_reaches_the_core",),
     ),
     Change(
-        symbol="app.journal.gallery_tables:hide",
+        symbol="app.journal.tables.gallery:hide",
         old="hidden = max(hidden, excluded.hidden)",
         new="hidden = excluded.hidden",
         tests=(RECORDS + "test_an_entry_is_hidden_from_others_or_from_everybody_and_stays_so",),

@@ -13,8 +13,7 @@ import pytest
 from anyio.abc import Process
 
 from app.core.jobs.job import Job, State
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 from app.simulator.engine.simulator import Simulator
 from app.simulator.faults import FailPrompt, Request
 from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of

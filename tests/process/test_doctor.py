@@ -12,8 +12,7 @@ import pytest
 
 from app.core.jobs.job import Job, JobRequest
 from app.events import JobId
-from app.journal.sqlite import JOURNAL
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import JOURNAL, instance_lock, open_store
 from tests.discord.fake import FakeDiscord
 from tests.discord.flows import FOLDER, STARTERS
 from tests.process.bot import comfyui, environment

@@ -17,9 +17,8 @@ from anyio.abc import Process
 
 from app.core.jobs.job import Job, State
 from app.engine.replication.lease import SECONDS
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
-from app.journal.whole_copies import standing_of
+from app.journal.copies.whole_copies import standing_of
+from app.journal.opening import JOURNAL, open_store
 from app.simulator.faults import Request
 from tests.comfy.peers import closed_port
 from tests.discord.fake import FakeDiscord, Interaction, buttons_of, media_of

@@ -77,3 +77,21 @@ async def test_a_reader_who_does_not_read_holds_up_no_job(backend: str) -> None:
                 assert await process.wait() == 0
     assert len(content) > PIPE
     assert json.loads(content.splitlines()[-1])["finished"] == count
+
+
+async def test_generate_asks_for_no_previews_because_nobody_sees_them() -> None:
+    with anyio.fail_after(180):
+        async with (
+            simulator("--steps", "8", "--step-time", "0.001", "--previews") as (_, port),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as server,
+        ):
+            words = ("generate", "txt2img", "prompt=x", "width=64", "height=64", "--json")
+            async with running(*words, "--server", f"http://127.0.0.1:{port}") as process:
+                assert process.stdout is not None
+                output = "".join([piece async for piece in TextReceiveStream(process.stdout)])
+                assert await process.wait() == 0
+            (entry,) = (await server.get("/history")).json().values()
+    assert entry["prompt"][3]["preview_method"] == "none"
+    events = {json.loads(line)["event"] for line in output.splitlines()}
+    assert "finished" in events
+    assert "previewed" not in events

@@ -15,7 +15,8 @@ from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, State, Transition
 from app.core.journal_port import JournalUnavailable, RemovedJobs
 from app.events import FileRef, Finished, JobId, ServerName
-from app.journal.sqlite import JOURNAL, SqliteJournal, open_journal
+from app.journal.opening import JOURNAL
+from app.journal.sqlite import SqliteJournal, open_journal
 from app.retention import actor
 from app.retention.actor import DAY, FRESH, MB, ROUND, RetentionActor
 from tests.conftest import inline, virtual

@@ -182,6 +182,13 @@ class Board:
             self._take_edit(edited, card)
             self._show(edited, card, verdict)
 
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        shown = self.messages[int(message)]
+        await self._reach()
+        if not self.is_there(shown):
+            raise Deleted("Discord says: Unknown Message.")
+        return bool(shown.said) and shown.said[-1] == card
+
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         verdict = await self._call(channel, None)
         with self._about(verdict, None, about(card) or self._job_of(nonce)):

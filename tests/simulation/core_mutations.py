@@ -32,7 +32,7 @@ from app.core.limits.spending import Spent
 from app.core.limits.usage import Use
 from app.core.queries import Queries
 from app.core.reconciler import Message, Reconciler
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Choice, FairQueue, Served, together
 from app.core.servers.power import OnPeriod, PowerRecord
 from app.core.servers.state import ServerState
 from app.events import AnyUpdate, ServerName
@@ -79,7 +79,7 @@ def without_fences() -> Generator[None]:
         hear(self, message, now)
 
     def looked(self: Queries, seen: ServerQueried, now: float) -> None:
-        jobs = self._job_table.by_prompt
+        jobs = self._job_table.prompts
         asked = {prompt: jobs[prompt].version for prompt in seen.effect.asked if prompt in jobs}
         real(self, replace(seen, effect=replace(seen.effect, asked=asked)), now)
 
@@ -108,7 +108,7 @@ def with_looks_while_posting() -> Generator[None]:
         if server_state.querying:
             server_state.query_again = True
             return
-        asked = {attempt.prompt: job.version for job, attempt in self._job_table.occupying(server_state.name)}
+        asked = {attempt.prompt: job.version for job, attempt in self._job_table.prompts.occupying(server_state.name)}
         server_state.querying, server_state.query_again, server_state.queried_at = True, False, now
         self._job_table.effects.append(QueryServer(server_state.name, asked))
 

@@ -25,6 +25,7 @@ from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.drafts import Drafts
 from app.discord.requests.job_actions import JobActions
@@ -150,6 +151,7 @@ class SimulatedFrontend:
             choices=choices,
             allowances=allowances,
             live_messages=self.live_messages,
+            open_requests=OpenRequests(),
             responder=self._responder,
             # Nobody uses the bot's own commands here.
             builtin_commands=cast("BuiltinCommands", None),

@@ -29,7 +29,7 @@ from app.comfy.response_limits import Pace
 from app.comfy.websocket.decoder import Decoder
 from app.core.effects import Effect, EffectResult, FetchFile, FileFetched, QueryServer, ServerQueried, Unreachable
 from app.core.failover import Failover
-from app.core.jobs import batches
+from app.core.jobs import batches, editing, loading
 from app.core.jobs.batches import Batches
 from app.core.jobs.cost import Run
 from app.core.jobs.downloads import Downloads
@@ -38,8 +38,8 @@ from app.core.jobs.table import JobTable
 from app.core.journal_port import JournalError
 from app.core.queries import Queries
 from app.core.reconciler import Reconciler
-from app.core.scheduling.fair_queue import NOTHING_SERVED, Served
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
+from app.core.scheduling.queue.fair_queue import NOTHING_SERVED, Served
 from app.core.servers.able_servers import AbleServers, Offered
 from app.core.servers.changes import ServerChanges
 from app.core.servers.state import ServerState
@@ -395,7 +395,7 @@ def a_full_disk_ends_the_bot() -> Generator[None]:
         del pauses, alerts
         return await function(*args)
 
-    with patch("app.journal.sqlite._wait_out", once):
+    with patch("app.journal.access.waiting.wait_out", once):
         yield
 
 
@@ -437,7 +437,7 @@ def a_removed_server_keeps_its_jobs() -> Generator[None]:
 
     def adopt(self: Reconciler, job: Job, now: float) -> None:
         if job.attempt is None or job.attempt.server in self.servers:
-            self._job_table.adopt(job, now)
+            loading.adopt(self._job_table, job, now)
         else:
             self._job_table.jobs[job.id] = job
 
@@ -520,7 +520,7 @@ def jobs_are_sent_although_results_wait_for_room() -> Generator[None]:
 @contextmanager
 def people_read_a_start_that_nobody_knows() -> Generator[None]:
     """Show the expected start although all servers are away."""
-    with patch("app.core.scheduling.line.TIMELESS", ()):
+    with patch("app.core.scheduling.line.line.TIMELESS", ()):
         yield
 
 
@@ -743,13 +743,13 @@ def an_edit_is_lost_on_the_way() -> Generator[None]:
 def an_edit_changes_what_a_server_has() -> Generator[None]:
     """Edit a job in whatever state it is."""
 
-    def edit(self: JobTable, job: Job, request: JobRequest) -> bool:
+    def edit(table: JobTable, job: Job, request: JobRequest) -> bool:
         job.edit(request)
-        self._note(job, "edited by its owner")
-        self.updates.append(self.edited(job))
+        table.note(job, "edited by its owner")
+        table.updates.append(editing.edited_update(job))
         return True
 
-    with patch.object(JobTable, "edit", edit):
+    with patch.object(editing, "edit", edit):
         yield
 
 
@@ -757,15 +757,15 @@ def an_edit_changes_what_a_server_has() -> Generator[None]:
 def an_edit_is_not_recorded() -> Generator[None]:
     """Edit a job in memory only, so that the next life knows the old one."""
 
-    def edit(self: JobTable, job: Job, request: JobRequest) -> bool:
+    def edit(table: JobTable, job: Job, request: JobRequest) -> bool:
         if job.state is not State.ACCEPTED or job.terminal_update is not None or job.leftovers:
             return False
         job.edit(request)
-        self.touch(job)
-        self.updates.append(self.edited(job))
+        table.touch(job)
+        table.updates.append(editing.edited_update(job))
         return True
 
-    with patch.object(JobTable, "edit", edit):
+    with patch.object(editing, "edit", edit):
         yield
 
 

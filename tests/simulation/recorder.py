@@ -21,8 +21,8 @@ from app.actors.registry import PromptRegistry
 from app.core.effects import Effect
 from app.core.jobs.job import Job, State
 from app.core.reconciler import Message
-from app.core.scheduling.levels import TOLERANCE
-from app.core.scheduling.queued_job import NOWHERE, Servers
+from app.core.scheduling.queue.levels import TOLERANCE
+from app.core.scheduling.queue.queued_job import NOWHERE, Servers
 from app.core.servers.state import FAILOVER_RUNNING
 from app.discord import message_ref
 from app.events import JobId, PromptId, ServerName
@@ -357,7 +357,7 @@ class Recorder:
         job_table, scheduler = registry._job_table, registry._scheduler
         held = {
             "jobs": [job.id for job in job_table.jobs.values() if not self._is_lost(job)],
-            "prompts": [prompt for prompt, job in job_table.by_prompt.items() if not self._is_lost(job)],
+            "prompts": [prompt for prompt, job in job_table.prompts.items() if not self._is_lost(job)],
             "downloads": job_table.downloads._downloads,
             "abandoned downloads": job_table.downloads._abandoned,
             "deadlines": job_table.cancel_deadlines,
@@ -371,8 +371,8 @@ class Recorder:
             "to be told": job_table.updates,
             "to be done": job_table.effects,
             "stories": job_table.transitions,
-            "watchers": registry._watchers,
-            "arrivals": registry._arrivals,
+            "watchers": registry._watchers._watchers,
+            "arrivals": registry._watchers._arrivals,
             "positions": scheduler.line._queued_updates,
             "charges": scheduler._accounting._charges,
             "starts": job_table.started,
@@ -410,14 +410,14 @@ def idle(registry: PromptRegistry, servers: ServerRecord) -> Iterator[str]:
     if not waiting or not scheduler.line.open or not scheduler.line.has_room:
         return
     for name, server_state in scheduler._servers.items():
-        attempts = [attempt for _, attempt in job_table.occupying(name)]
+        attempts = [attempt for _, attempt in job_table.prompts.occupying(name)]
         if (
             not servers.takes_jobs(name, server_state)
             or len(attempts) >= scheduler._places._depth
             or any(one.posting for one in attempts)
         ):
             continue
-        if any(True for _ in job_table.in_flight(name)):
+        if any(True for _ in job_table.prompts.in_flight(name)):
             continue
         for job in waiting:
             others = (
@@ -479,7 +479,7 @@ def stranded(registry: PromptRegistry, now: float, changed_at: float) -> Iterato
     """
     servers = registry._reconciler.servers
     for name, server_state in servers.items():
-        for job, attempt in registry._job_table.in_flight(name):
+        for job, attempt in registry._job_table.prompts.in_flight(name):
             patience = server_state.failover_after * (FAILOVER_RUNNING if job.state >= State.RUNNING else 1)
             due = max(server_state.away_since + patience, changed_at) + PROBED
             if attempt.posting or job.cancelling or now < due:

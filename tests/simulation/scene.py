@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from app.discord.ui.components import Card
 from app.events import JobId, ServerName
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from app.simulator.engine.simulator import Simulator
 from app.simulator.version import V0_3_64, V0_33_0
 from tests.conftest import inline, virtual

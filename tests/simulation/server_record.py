@@ -14,7 +14,7 @@ from app.actors.registry import PromptRegistry
 from app.config.settings import Server
 from app.core.jobs.job import Attempt, Job
 from app.core.reconciler import Message
-from app.core.scheduling.queued_job import EVERYWHERE, NOWHERE, Servers
+from app.core.scheduling.queue.queued_job import EVERYWHERE, NOWHERE, Servers
 from app.core.servers.state import ServerState
 from app.events import ServerName
 from tests.simulation.network import Network
@@ -166,7 +166,7 @@ class ServerRecord:
             if job.attempt is not None and job.attempt.server == name and job.terminal_update is None:
                 self._wrong(f"{name} was removed although {job.id} is {job.state.name.lower()} there")
         (network,) = (network for network in self.networks if network.name == name)
-        left = [prompt for prompt in _prompts_at(network) if prompt in registry._job_table.by_prompt]
+        left = [prompt for prompt in _prompts_at(network) if prompt in registry._job_table.prompts]
         if registry._reconciler.servers[name].reachable and left:
             self._wrong(f"{name} was removed although it still has {left[0]}")
         self.orphans.update(_prompts_at(network))

@@ -17,7 +17,7 @@ from app.discord.message_ref import MessageRef
 from app.discord.messages.ports import SendError
 from app.discord.ui.components import Button, Card, Row
 from app.events import Finished, JobId, ServerName
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from tests.conftest import virtual
 from tests.simulation.answers import FINE, Verdict, error_of
 from tests.simulation.board import CHANNEL, DIRECT, GUILD, Board

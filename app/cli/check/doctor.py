@@ -13,8 +13,8 @@ from anyio import to_thread
 from app.cli.arguments.program import PROGRAM
 from app.cli.check.engine import examine_engine
 from app.cli.workflows.commands import Verdict
-from app.config.page import page_advice, page_url
 from app.config.settings import BackupSettings, Config
+from app.config.tables.page import page_advice, page_url
 from app.core.journal_port import JournalError
 from app.texts.wording import ended, listed
 

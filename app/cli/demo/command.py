@@ -100,7 +100,8 @@ async def demo(config: Config, out: Path, console: Console, page: int | None = N
 async def _run_with_page(config: Config, frontend: Frontend, data: Path, port: int, out: Path, console: Console) -> int:
     """Run the frontend with a journal, then serve what was drawn until a signal; return the exit code."""
     from app.cli.demo.page import DemoPage
-    from app.journal.sqlite import JOURNAL, open_journal
+    from app.journal.opening import JOURNAL
+    from app.journal.sqlite import open_journal
 
     page = DemoPage(config, data, port)
     async with open_journal(data / JOURNAL, durable=False) as journal, page.prepared(journal):

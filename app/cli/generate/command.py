@@ -73,7 +73,12 @@ async def generate(command: Generate, config: Config, console: Console) -> int:
         show = choose(console, rows, json=command.json)
         return await draw(requests, rows, show, services.registry, services.shutdown, limit=command.timeout)
 
-    return await run(config, frontend)
+    return await run(_without_previews(config), frontend)
+
+
+def _without_previews(config: Config) -> Config:
+    """The configuration with servers that make no previews of our jobs: nobody sees them here, and they take time."""
+    return structs.replace(config, servers=tuple(structs.replace(server, previews="off") for server in config.servers))
 
 
 def _with_task(command: Generate) -> Generate:

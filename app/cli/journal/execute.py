@@ -37,7 +37,8 @@ from app.core.jobs.job import Entry
 from app.core.journal_port import DrainedServer
 from app.core.servers.power import PowerView, view_of
 from app.events import ServerName
-from app.journal.store import Store, open_store
+from app.journal.opening import open_store
+from app.journal.store import Store
 from app.system.standard_streams import complain
 
 CLIENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "atelier servers list"))

@@ -11,7 +11,7 @@ from app.cli.arguments.program import PROGRAM
 from app.cli.engine_loss import WITHOUT_LIBRARY, engine_loss_text
 from app.config.engine import EngineSettings
 from app.config.settings import Config
-from app.config.worker import worker_name_problem
+from app.config.tables.worker import worker_name_problem
 from app.ports import ConnectionLost
 from app.reasons.servers import EngineRefuses
 from app.system.standard_streams import complain

@@ -10,8 +10,9 @@ from typing import cast
 import aiohttp
 import anyio
 
-from app.comfy.errors import network_reason, shortened
+from app.comfy.errors import network_reason
 from app.comfy.websocket.address import LARGEST_FRAME, Address, Timing
+from app.library_errors import short_message
 from app.ports import ConnectionLost, WebSocket
 from app.reasons.servers import (
     FrameInvalid,
@@ -65,7 +66,7 @@ class _Socket:
         if isinstance(why, aiohttp.WebSocketError):
             if why.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
                 return ConnectionLost(FrameTooLarge(LARGEST_FRAME))
-            return ConnectionLost(FrameInvalid(shortened(str(why))))
+            return ConnectionLost(FrameInvalid(short_message(str(why))))
         return ConnectionLost(HungUp(int(code)))
 
 

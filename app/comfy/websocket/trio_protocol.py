@@ -14,7 +14,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Event, Pong, RejectConnection, TextMessage
 from wsproto.utilities import RemoteProtocolError
 
-from app.comfy.errors import shortened
+from app.library_errors import short_message
 from app.ports import ConnectionLost
 from app.reasons.servers import FrameInvalid, FrameTooLarge, HandshakeInvalid, HandshakeRefused
 
@@ -61,7 +61,7 @@ class ClientProtocol(WSConnection):
                     raise ConnectionLost(HandshakeRefused(status))
                 case CloseConnection(reason=reason) if self.state is ConnectionState.OPEN:
                     # wsproto reports a frame that it cannot read as a close frame, but in this state.
-                    raise ConnectionLost(FrameInvalid(shortened(reason or "")))
+                    raise ConnectionLost(FrameInvalid(short_message(reason or "")))
                 case _:
                     yield event
 

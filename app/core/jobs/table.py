@@ -6,15 +6,14 @@ journal), `updates` (to be sent to watchers) and `effects` (to be run); the regi
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import PurePath
 
 from app.boundary import log_failure
 from app.core.alerts import Cause, Fact, Happened
 from app.core.effects import CancelPrompt, DiscardFiles, Effect, FetchFile, JobEffect, SaveImage, SubmitPrompt
-from app.core.jobs.batches import Batches, combined, edited, requests_of
+from app.core.jobs.batches import Batches, combined, requests_of
 from app.core.jobs.cost import Run
 from app.core.jobs.downloads import Downloads
 from app.core.jobs.ending import (
@@ -35,10 +34,8 @@ from app.core.jobs.tally import Tally
 from app.events import (
     AnyUpdate,
     Cancelled,
-    Edited,
     Failed,
     FileRef,
-    Finished,
     JobId,
     Lost,
     PromptId,
@@ -49,12 +46,10 @@ from app.events import (
 from app.ports import History
 from app.reasons.alerts import ResultsGivenUp
 from app.reasons.jobs import (
-    HistoryUnreadable,
     InternalError,
     JobReason,
     PaidRunLost,
     ResultNotFetched,
-    TooManyResults,
     kind_of,
 )
 from app.reasons.servers import ServerReason
@@ -69,7 +64,7 @@ class JobTable:
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
         self.batches = Batches(self.jobs)
-        self.by_prompt = PromptIndex()
+        self.prompts = PromptIndex()
         self.trackers: dict[JobId, ProgressTracker] = {}
         self.changed: dict[JobId, Job] = {}
         self.touched: dict[JobId, Job] = {}
@@ -110,143 +105,26 @@ class JobTable:
         """Have the scheduler look at servers."""
         self.touched_servers |= dict.fromkeys(servers)
 
-    def in_flight(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        """Yield our jobs that a server has or is being sent, oldest attempt first."""
-        for job, attempt in self._current(server):
-            if job.in_flight and (not job.leftovers or job.leftover(attempt.prompt) is None):
-                yield job, attempt
-
-    def left_at(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        """Yield the attempts that were given up while this server might still have their prompts."""
-        for prompt, job in self.by_prompt.at(server).items():
-            # Almost no job has any, and this runs in every turn of the registry.
-            if job.leftovers and (attempt := job.leftover(prompt)) is not None:
-                yield job, attempt
-
-    def occupying(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        """Yield everything of ours that occupies a slot of a server, with or without anybody waiting for it."""
-        yield from self.in_flight(server)
-        yield from self.left_at(server)
-
-    def fetching(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        """Yield the jobs that a server has finished and whose results are not all here."""
-        for job, attempt in self._current(server):
-            if job.history is not None and job.terminal_update is None:
-                yield job, attempt
-
-    def _current(self, server: ServerName) -> Iterator[tuple[Job, Attempt]]:
-        for prompt, job in self.by_prompt.at(server).items():
-            if (attempt := job.attempt) is not None and attempt.prompt == prompt:
-                yield job, attempt
-
     def accept(self, request: JobRequest, place: str = "") -> None:
         """Accept a job request, and those of its batch."""
         requests = requests_of(request)
         self.batches.add(requests)
         for each in requests:
-            self._accept(each, place)
+            self.accept_one(each, place)
 
-    def _accept(self, request: JobRequest, place: str) -> None:
+    def accept_one(self, request: JobRequest, place: str) -> None:
+        """Accept one job of a batch whose requests `batches` knows."""
         job = self.jobs.setdefault(request.job, Job(request=request, place=place))
-        self._note(job, "accepted")
+        self.note(job, "accepted")
         if (earlier := request.refetch) is not None and job.attempt is None:
             job.attempt = Attempt(earlier.prompt, earlier.server, posting=False)
-            if earlier.prompt not in self.by_prompt:
-                self.by_prompt.add(job, job.attempt)
+            if earlier.prompt not in self.prompts:
+                self.prompts.add(job, job.attempt)
             job.files.update(earlier.files)
             job.move(State.FINISHED)
             job.history = earlier.history
-            self._note(job, "its missing results are requested again")
-            self._gather(job, earlier.history)
-
-    def waits(self, job: Job) -> bool:
-        """Whether a job, or all of a batch, waits here, so that it may be edited.
-
-        While a server may still have an attempt that was given up, a job counts as sent: that attempt may yet be its
-        result.
-        """
-        return not job.request.lead and all(each.waits and not each.leftovers for each in self.batches.jobs_of(job))
-
-    def edit(self, job: Job, request: JobRequest) -> bool:
-        """Replace the request of a job that waits here; return False and change nothing if it does not.
-
-        Its new owner is who edits it; the job itself stays its owner's. A batch is edited as a whole.
-        """
-        if not self.waits(job):
-            return False
-        members = self.batches.jobs_of(job)
-        request = edited(job, len(members), request)
-        requests = requests_of(request)
-        cause = "edited by its owner" if request.owner == job.request.owner else "edited by a moderator"
-        for each, new in zip(members, requests, strict=False):
-            each.edit(new)
-            self._note(each, cause)
-        for each in members[len(requests) :]:
-            self.batches.drop(job, each)
-            each.end(State.CANCELLED)
-            each.terminal_update, each.notified = Cancelled(job=each.id), True
-            self.endings[each.id] = each, each.terminal_update
-            self._note(each, cause)
-            del self.jobs[each.id]
-        self.batches.add(requests)
-        for new in requests[len(members) :]:
-            self._accept(job.adapted(new), job.place)
-        self.updates.append(self.edited(job))
-        return True
-
-    def edited(self, job: Job) -> Edited:
-        """The update that says what a job that was edited is to show."""
-        request = job.request
-        return Edited(job=job.id, values=request.values, seed=request.seed, pictures=request.pictures)
-
-    def adopt(self, job: Job, now: float) -> None:
-        """Load an unfinished job from the journal; the next query of its server says what became of it."""
-        self.jobs[job.id] = job
-        self.touch(job)
-        self.adopt_leftovers(job)
-        if (attempt := job.attempt) is None or job.terminal_update is not None:
-            return
-        if job.cancelling:
-            self.cancel_deadlines[job.id] = now + CANCEL_PATIENCE
-        attempt.posting = attempt.cancel_acknowledged = False
-        self.by_prompt.add(job, attempt)
-        if job.state is State.RUNNING:
-            self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
-            self.batches.started(job)
-        job.saving = 0
-        job.files = {file: path for file, path in job.files.items() if path is not None}
-        if job.history is not None:
-            self._gather(job, job.history)
-
-    def forget_absent(self, jobs: Sequence[Job], absent: AbstractSet[str]) -> None:
-        """Forget result files that are not on our disk, before these jobs are loaded from the journal.
-
-        They may be on that of another front. What nobody has seen yet is then fetched again, or made again if it came
-        over the websocket.
-        """
-        known = {job.id: job for job in jobs}
-        for job in jobs:
-            shown = known.get(job.request.lead, job)
-            if job.notified or job.history is None or absent.isdisjoint(job.paths) or not _may_lack(job, shown):
-                continue
-            for each in {shown.id: shown, job.id: job}.values():
-                each.terminal_update, each.gathered = None, False
-                each.notes = [note for note in each.notes if not isinstance(note, (HistoryUnreadable, TooManyResults))]
-            is_streamed = not absent.isdisjoint(job.streamed)
-            job.files = {file: path for file, path in job.files.items() if path is None or path not in absent}
-            job.streamed = [path for path in job.streamed if path not in absent]
-            job.version += 1
-            if is_streamed:
-                job.worker_deaths += 1
-                self.reset_for_retry(job, "its streamed picture is not on this disk")
-            else:
-                self._note(job, "its results are not on this disk")
-
-    def adopt_leftovers(self, job: Job) -> None:
-        """Know the given up attempts of a job from the journal; the next queries say whether servers have them."""
-        for leftover in job.leftovers:
-            leftover.posting = leftover.cancel_acknowledged = False
-            self.by_prompt.add(job, leftover)
+            self.note(job, "its missing results are requested again")
+            self.gather(job, earlier.history)
 
     def release(self, job: Job, attempt: Attempt) -> None:
         """Load an unfinished job from the journal whose server is no longer configured, so that it cannot be queried.
@@ -291,13 +169,17 @@ class JobTable:
         if job.cancelling or job.notified or isinstance(job.terminal_update, Cancelled):
             return
         job.cancelling = True
-        self._note(job, "to be cancelled")
+        self.note(job, "to be cancelled")
         if job.attempt is None or not job.in_flight:
             self.end_as_cancelled(job)
             return
-        self.cancel_deadlines[job.id] = now + CANCEL_PATIENCE
+        self.expect_cancel(job, now)
         if not job.attempt.posting:
             self.cancel_prompt(job, job.attempt)
+
+    def expect_cancel(self, job: Job, now: float) -> None:
+        """Give the server of a job that is being cancelled `CANCEL_PATIENCE` to say what became of it."""
+        self.cancel_deadlines[job.id] = now + CANCEL_PATIENCE
 
     def end_as_cancelled(self, job: Job) -> None:
         """End a job as cancelled, whatever its state; its server is asked to drop it until it has done so."""
@@ -349,8 +231,8 @@ class JobTable:
         """Record that a server no longer has the prompt of an attempt that was given up."""
         job.leftovers.remove(attempt)
         self.touch_server(attempt.server)
-        self.by_prompt.remove(attempt.prompt)
-        self._note(job, f"{attempt.server} no longer has it")
+        self.prompts.remove(attempt.prompt)
+        self.note(job, f"{attempt.server} no longer has it")
         if job.notified and not job.leftovers:
             self.batches.remove(job)
             del self.jobs[job.id]
@@ -373,7 +255,7 @@ class JobTable:
             for each in self.batches.jobs_of(job):
                 each.notified = True
                 each.move(State.DELIVERED)
-                self._note(each, "the terminal update was shown")
+                self.note(each, "the terminal update was shown")
                 if not each.leftovers:
                     del self.jobs[each.id]
             self.batches.remove(job)
@@ -388,8 +270,8 @@ class JobTable:
         job.attempt = attempt
         job.tries += 1
         job.move(State.SUBMITTING)
-        self._note(job, f"try {job.tries}")
-        self.by_prompt.add(job, attempt)
+        self.note(job, f"try {job.tries}")
+        self.prompts.add(job, attempt)
         self.effects.append(SubmitPrompt(job.id, attempt.prompt, attempt.server, job.request))
 
     def answered(self, attempt: Attempt) -> None:
@@ -402,11 +284,11 @@ class JobTable:
 
     def rename(self, job: Job, attempt: Attempt, prompt: PromptId) -> None:
         """Record the prompt id that an old server chose itself."""
-        known = self.by_prompt.remove(attempt.prompt)
+        known = self.prompts.remove(attempt.prompt)
         attempt.prompt = prompt
         if known:
-            self.by_prompt.add(job, attempt)
-        self._note(job, "the server chose its own prompt id")
+            self.prompts.add(job, attempt)
+        self.note(job, "the server chose its own prompt id")
 
     def cancel_prompt(self, job: Job, attempt: Attempt) -> None:
         """Ask the server to drop the prompt; what it reports next says whether it did."""
@@ -415,12 +297,12 @@ class JobTable:
     def queued(self, job: Job, cause: str) -> None:
         """Record that the server has the job in its queue."""
         if job.move(State.QUEUED):
-            self._note(job, cause)
+            self.note(job, cause)
 
     def running(self, job: Job, server: ServerName, now: float, cause: str) -> None:
         """Record that the server is running the job."""
         if job.move(State.RUNNING):
-            self._note(job, cause)
+            self.note(job, cause)
             self.trackers[job.id] = ProgressTracker(job.id, job.request.graph, now)
             self.started[job.id] = now
             self.tally.start(job.id, now)
@@ -454,8 +336,8 @@ class JobTable:
                 self.reset_for_retry(job, "its streamed picture was not received")
                 return
             job.move(State.FINISHED)
-        self._note(job, f"its history says {history.outcome}")
-        self._gather(job, history)
+        self.note(job, f"its history says {history.outcome}")
+        self.gather(job, history)
 
     def gone(self, job: Job, attempt: Attempt) -> None:
         """Retry a job that the server does not know, unless its retries are used up or it was cancelled."""
@@ -480,7 +362,7 @@ class JobTable:
         self._forget_progress(job)
         self._discard(job)
         job.reset_for_retry()
-        self._note(job, cause)
+        self.note(job, cause)
 
     def _discard(self, job: Job) -> None:
         """Delete what the current attempt has produced."""
@@ -515,7 +397,7 @@ class JobTable:
             job.spent = spent_on(job)
             job.terminal_update = Failed(job=job.id, reason=reason, files=job.paths)
             self.endings[job.id] = job, job.terminal_update
-            self._note(job, kind_of(reason))
+            self.note(job, kind_of(reason))
         self._forget_progress(job)
         if not job.notified:
             self._tell_end(job, job.terminal_update)
@@ -530,13 +412,13 @@ class JobTable:
         job.notes, job.blocked, job.files, job.streamed = [], [], {}, []
         job.attempt = job.history = None
         job.leftovers = []
-        self.by_prompt.remove_job(job)
+        self.prompts.remove_job(job)
         self.changed[job.id] = job
 
     def forget(self, job: Job) -> None:
         """Remove a job that the journal cannot encode even after `strip`."""
         self.touch(job)
-        self.by_prompt.remove_job(job)
+        self.prompts.remove_job(job)
         self.jobs.pop(job.id, None)
 
     def settle(self, job: Job, terminal_update: TerminalUpdate) -> None:
@@ -550,7 +432,7 @@ class JobTable:
         job.terminal_update = terminal_update
         job.spent = spent_on(job)
         self.endings[job.id] = job, terminal_update
-        self._note(job, cause_of(terminal_update))
+        self.note(job, cause_of(terminal_update))
         self._forget_progress(job)
         self._tell_end(job, terminal_update)
 
@@ -566,7 +448,7 @@ class JobTable:
             lead.terminal_update = combined(lead, self.batches.jobs_of(lead))
             lead.gathered = True
             lead.end(state_of(lead.terminal_update))
-            self._note(lead, "the whole batch has ended")
+            self.note(lead, "the whole batch has ended")
             self.updates.append(lead.terminal_update)
         else:
             self.tell(job, terminal_update)
@@ -581,7 +463,8 @@ class JobTable:
             job.move(State.FINISHED)
         self.settle(job, ending(job, attempt, history))
 
-    def _gather(self, job: Job, history: History) -> None:
+    def gather(self, job: Job, history: History) -> None:
+        """Fetch the results that a history names and that are not here; end the job if there are none."""
         if job.attempt is not None:
             for file in results(job.request.graph, history):
                 self.fetch_result(job, job.attempt, file)
@@ -610,31 +493,13 @@ class JobTable:
         if attempt is None or job.leftover(attempt.prompt) is not None:
             return
         # Two jobs that fetch the results of the same prompt again share its id.
-        if self.by_prompt.get(attempt.prompt) is job:
-            self.by_prompt.remove(attempt.prompt)
+        if self.prompts.get(attempt.prompt) is job:
+            self.prompts.remove(attempt.prompt)
 
-    def _note(self, job: Job, cause: str) -> None:
+    def note(self, job: Job, cause: str) -> None:
+        """Have the job's present state written to the journal, with the cause of the change."""
         attempt = job.attempt
         at = (attempt.server, attempt.prompt) if attempt else ()
         self.transitions.append(Transition(job.id, job.version, job.state.name.lower(), cause, *at))
         self.changed[job.id] = job
         self.touch(job)
-
-
-def _may_lack(job: Job, shown: Job) -> bool:
-    """Whether a job can get its files again. `shown` leads its batch, and has its end, or is the job itself.
-
-    What the leading job had for itself is only known of one that succeeded.
-    """
-    is_streamed = bool(streams(job.request.graph))
-    if is_streamed and (job.worker_deaths or job.may_cost_again):
-        return False
-    return all(
-        each.terminal_update is None
-        or (
-            isinstance(each.terminal_update, Finished)
-            and each.history is not None
-            and has_succeeded(each, each.history)
-        )
-        for each in (job, shown)
-    )

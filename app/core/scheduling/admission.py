@@ -12,7 +12,7 @@ from app.core.jobs.job import Job, JobRequest
 from app.core.jobs.table import JobTable
 from app.core.limits.spending import Spending
 from app.core.limits.usage import Origin, Usage, Use
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
 from app.core.scheduling.run_times import RunTimes
 from app.reasons.limits import JobsReached, LimitReason, NoRoomForResults
 

@@ -14,7 +14,7 @@ from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import CommandEnded, Expected, ExpectServer, RunCommand
 from app.core.jobs.job import Attempt, Job
 from app.core.jobs.table import JobTable
-from app.core.scheduling.line import Line
+from app.core.scheduling.line.line import Line
 from app.core.servers.power import (
     FIRST_PAUSE,
     LATEST_STOP,
@@ -314,7 +314,7 @@ class PowerPlan:
 
     def _release(self, name: ServerName) -> None:
         """Forget the prompts that were given up: a server that was stopped has none any more."""
-        for job, attempt in list(self._job_table.left_at(name)):
+        for job, attempt in list(self._job_table.prompts.left_at(name)):
             if not attempt.posting:
                 with self._job_table.contain(job, "a prompt on a server that is off could not be forgotten"):
                     self._job_table.released(job, attempt)
@@ -365,8 +365,9 @@ class PowerPlan:
 
     def _jobs_at(self, name: ServerName) -> list[tuple[Job, Attempt]]:
         """The jobs that wait for a server, because it has them or their results."""
-        return [*self._job_table.in_flight(name), *self._job_table.fetching(name)]
+        return [*self._job_table.prompts.in_flight(name), *self._job_table.prompts.fetching(name)]
 
     def _has_jobs(self, name: ServerName) -> bool:
         """Whether a server has a prompt of ours, also one that was given up, or results that are still downloaded."""
-        return any(True for _ in self._job_table.occupying(name)) or any(True for _ in self._job_table.fetching(name))
+        prompts = self._job_table.prompts
+        return any(True for _ in prompts.occupying(name)) or any(True for _ in prompts.fetching(name))

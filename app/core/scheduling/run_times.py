@@ -70,7 +70,7 @@ class RunTimes:
 
     def remaining_at(self, server: ServerName, now: float) -> list[float]:
         """How many seconds a server is expected to need for each job that it has, in order."""
-        return [self.remaining(job, server, now) for job, _ in self._job_table.in_flight(server)]
+        return [self.remaining(job, server, now) for job, _ in self._job_table.prompts.in_flight(server)]
 
     def remaining(self, job: Job, server: ServerName, now: float) -> float:
         """How many seconds a server is expected to need for a job that it has."""

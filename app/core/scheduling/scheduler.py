@@ -10,14 +10,14 @@ from msgspec.structs import replace
 from app.core.jobs.cost import Estimates, Run
 from app.core.jobs.job import Attempt, Job
 from app.core.jobs.table import JobTable
-from app.core.scheduling.accounting import Accounting, Charge
 from app.core.scheduling.admission import Admission
-from app.core.scheduling.fair_queue import Choice, FairQueue, Served
-from app.core.scheduling.line import Line
-from app.core.scheduling.places import Places
-from app.core.scheduling.queued_job import EVERYWHERE, NOWHERE, QueuedJob
+from app.core.scheduling.line.line import Line
+from app.core.scheduling.places.places import Places
+from app.core.scheduling.places.spared_servers import SparedServers
+from app.core.scheduling.queue.accounting import Accounting, Charge
+from app.core.scheduling.queue.fair_queue import Choice, FairQueue, Served
+from app.core.scheduling.queue.queued_job import EVERYWHERE, NOWHERE, QueuedJob
 from app.core.scheduling.run_times import RunTimes
-from app.core.scheduling.spared_servers import SparedServers
 from app.core.servers.able_servers import AbleServers, Offered
 from app.core.servers.state import ServerState
 from app.events import JobId, PromptId, ServerName
@@ -208,7 +208,7 @@ class Scheduler:
 
     def _fill_waiting_places(self, now: float) -> None:
         for name in self._places.waiting_places(now):
-            if any(True for _ in self._job_table.fetching(name)):
+            if any(True for _ in self._job_table.prompts.fetching(name)):
                 # Somebody waits for these results. Once they are here, this place is filled.
                 continue
             queued = self._queue.next_loaded(name, self._servers[name].models)

@@ -54,7 +54,7 @@ class ServerChanges:
 
     def vacant(self, name: ServerName) -> bool:
         """Whether a server has nothing of ours any more, neither prompts nor results."""
-        return not any(self._job_table.occupying(name)) and not any(self._job_table.fetching(name))
+        return not any(self._job_table.prompts.occupying(name)) and not any(self._job_table.prompts.fetching(name))
 
     def forget(self, name: ServerName) -> None:
         """Forget a server that is vacant; messages from it are ignored from now on.
@@ -74,7 +74,7 @@ class ServerChanges:
         """Move what waits on this server. If it is away for too long, what it has counts as lost with it."""
         job_table, name, away = self._job_table, server_state.name, now - server_state.away_since
         is_lost = away >= server_state.running_patience * server_state.failover_after
-        for job, attempt in [*job_table.in_flight(name), *job_table.fetching(name)]:
+        for job, attempt in [*job_table.prompts.in_flight(name), *job_table.prompts.fetching(name)]:
             if attempt.posting or job.cancelling:
                 continue
             with job_table.contain(job, "a job could not be moved from a server that is to be removed"):
@@ -83,6 +83,6 @@ class ServerChanges:
                 elif is_lost:
                     job_table.release(job, attempt)
         if away >= server_state.failover_after:
-            for job, attempt in list(job_table.left_at(name)):
+            for job, attempt in list(job_table.prompts.left_at(name)):
                 if not attempt.posting:
                     job_table.released(job, attempt)

@@ -2,66 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from app.discord.message_ref import Seen
 from app.discord.messages.ports import Away, MessageSender, Notice
+from app.discord.request_deadline import begins_within
 from app.discord.ui.components import Card
 
 
 class ActiveSender:
-    """See `app.discord.messages.ports.MessageSender`. Raises `Away` unless `is_active` says that this front may."""
+    """See `app.discord.messages.ports.MessageSender`. Raises `Away` unless this front may show jobs.
 
-    def __init__(self, sender: MessageSender, is_active: Callable[[], bool]) -> None:
+    `active_for` returns for how many seconds it may: requests begin within them.
+    """
+
+    def __init__(self, sender: MessageSender, active_for: Callable[[], float]) -> None:
         self._sender = sender
-        self._is_active = is_active
+        self._active_for = active_for
 
-    @property
-    def _checked(self) -> MessageSender:
-        if not self._is_active():
+    @contextmanager
+    def _active(self) -> Generator[None]:
+        if (seconds := self._active_for()) <= 0:
             raise Away("inactive")
-        return self._sender
+        with begins_within(seconds):
+            yield
 
     async def edit_original(self, token: str, card: Card) -> Seen:
         """See `MessageSender`."""
-        return await self._checked.edit_original(token, card)
+        with self._active():
+            return await self._sender.edit_original(token, card)
 
     async def edit(self, channel: str, message: str, card: Card) -> None:
         """See `MessageSender`."""
-        await self._checked.edit(channel, message, card)
+        with self._active():
+            await self._sender.edit(channel, message, card)
+
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        """See `MessageSender`."""
+        with self._active():
+            return await self._sender.shows(channel, message, card)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `MessageSender`."""
-        return await self._checked.create(channel, card, nonce)
+        with self._active():
+            return await self._sender.create(channel, card, nonce)
 
     async def direct_message(self, user: str, card: Card, nonce: str) -> Seen:
         """See `MessageSender`."""
-        return await self._checked.direct_message(user, card, nonce)
+        with self._active():
+            return await self._sender.direct_message(user, card, nonce)
 
     async def direct_channel(self, user: str) -> str:
         """See `MessageSender`."""
-        return await self._checked.direct_channel(user)
+        with self._active():
+            return await self._sender.direct_channel(user)
 
     async def notify(self, channel: str, notice: Notice, nonce: str) -> Seen:
         """See `MessageSender`."""
-        return await self._checked.notify(channel, notice, nonce)
+        with self._active():
+            return await self._sender.notify(channel, notice, nonce)
 
     async def find_notice(self, channel: str, notice: Notice, since: float) -> Seen | None:
         """See `MessageSender`."""
-        return await self._checked.find_notice(channel, notice, since)
+        with self._active():
+            return await self._sender.find_notice(channel, notice, since)
 
     async def ephemeral_followup(self, token: str, card: Card) -> None:
         """See `MessageSender`."""
-        await self._checked.ephemeral_followup(token, card)
+        with self._active():
+            await self._sender.ephemeral_followup(token, card)
 
     async def followup(self, token: str, card: Card) -> Seen:
         """See `MessageSender`."""
-        return await self._checked.followup(token, card)
+        with self._active():
+            return await self._sender.followup(token, card)
 
     async def delete_original(self, token: str) -> None:
         """See `MessageSender`."""
-        await self._checked.delete_original(token)
+        with self._active():
+            await self._sender.delete_original(token)
 
     async def delete(self, channel: str, message: str) -> None:
         """See `MessageSender`."""
-        await self._checked.delete(channel, message)
+        with self._active():
+            await self._sender.delete(channel, message)

@@ -21,6 +21,7 @@ from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.hints import Hints
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
 from app.discord.messages.thumbnails import ListThumbnails
@@ -56,6 +57,9 @@ ACCEPTANCE = 10.0
 BROUGHT_WITHIN = 60.0
 """Seconds within which a result is copied that only another disk has, before it is shown again."""
 
+RESTORING = 0.0, 1.0, 5.0, 25.0, 125.0
+"""Seconds before each attempt to look whether a message still shows its result."""
+
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
 
@@ -74,7 +78,9 @@ class LiveMessages:
     `mark_previews` previews carry the mark of `app.media_worker.mark`. `possible_changes` returns what can be done to
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
     `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
-    `others` are the disks that may have files which this one lacks.
+    `others` are the disks that may have files which this one lacks. `open_requests` keeps who waits for an answer, for
+    another process. For `settled_after` seconds from now, requests of a front that was active before may still arrive
+    at Discord; None if there was no such front.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class LiveMessages:
         sender: MessageSender,
         prepare_files: PrepareFiles,
         *,
+        open_requests: OpenRequests | None = None,
         mark_previews: bool = False,
         label_guilds: Collection[str] = (),
         notifications: Notifications,
@@ -93,12 +100,17 @@ class LiveMessages:
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
         hide: Callable[[JobId], Awaitable[None]] | None = None,
         others: OtherDisks | None = None,
+        settled_after: float | None = None,
     ) -> None:
         self._others = others
+        self._settled_at = anyio.current_time() + settled_after if settled_after is not None else None
+        self._used_again: set[str] = set()
+        """The messages in which an operator had a job run again."""
         self._hints = hints
         self.notifications = notifications
         self.sender = sender
         self.prepare_files = prepare_files
+        self._open_requests = open_requests or OpenRequests()
         self.pacing = ChannelPacing()
         self.now = time.time
         self.living: dict[JobId, MessageReply] = {}
@@ -128,9 +140,20 @@ class LiveMessages:
         reply = self._reply(request, place, _token(caller))
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
 
-        # Before its person reads of it, who may press the button at once.
-        reply.decided = partial(self._keep_rejected, Rejected(request, spoiler))
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {request.job}")
+        answered = self._open_requests.begin(caller, job=request.job)
+
+        def decided(limit: LimitReason | None) -> None:
+            # Before its person reads of it, who may press the button at once.
+            self._keep_rejected(Rejected(request, spoiler), limit)
+            answered()
+
+        async def live() -> None:
+            await self._live(reply, actor)
+            # Not if it is cancelled: then nobody was answered.
+            answered()
+
+        reply.decided = decided
+        self._tasks.start_soon(live, name=f"interaction {request.job}")
 
     async def begin_from_page(self, request: JobRequest, place: MessageRef) -> None:
         """Submit a request that was made on the page, and show its progress in a new message at this place.
@@ -187,6 +210,7 @@ class LiveMessages:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
+        self._used_again.add(place.message)
         request = _made_at(place, repeat(job.request, self._catalog))
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
@@ -200,7 +224,31 @@ class LiveMessages:
         reply = self._reply(job.request, place, None)
         reply.view.accepted = True
         actor = InteractionActor(job.id, self._registry, reply, notify=reply.notify)
-        self._tasks.start_soon(self._live, reply, actor, name=f"interaction {job.id}")
+
+        async def live() -> None:
+            await self._live(reply, actor)
+            await run_request(partial(self._restore, reply), "a result could not be looked at again", job=job.id)
+
+        self._tasks.start_soon(live, name=f"interaction {job.id}")
+
+    async def _restore(self, reply: MessageReply) -> None:
+        """Show a result once more if a front that was active before has shown something older after it.
+
+        That front may have been frozen, or cut off, between its decision to send an edit and the edit itself.
+        """
+        if self._settled_at is None:
+            return
+        await anyio.sleep_until(self._settled_at)
+        for pause in RESTORING:
+            await anyio.sleep(pause)
+            if reply.place.message in self._used_again:
+                return
+            try:
+                await reply.restore()
+            except ConnectionLost as error:
+                logger.info("a result could not be looked at again", job=reply.view.job, reason=str(error))
+            else:
+                return
 
     async def show_again(self, job: Job, caller: Caller) -> None:
         """Show a result again, where the caller was answered. Raises `WorkflowError` if that is impossible."""

@@ -79,6 +79,10 @@ class MessageSender(Protocol):
         """Edit one of the bot's messages, as the bot."""
         ...
 
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        """Whether one of the bot's messages shows the texts of this card."""
+        ...
+
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """Post a new message in a channel, once for each nonce, however often it is tried."""
         ...

@@ -110,7 +110,7 @@ class MessageReply:
             if isinstance(update, Finished) and self.token is None and not self.view.hinted:
                 self.view.hinted = await self.is_first()
             async with self._editor:
-                self.receipt = await Delivery(self.view, self._location, self._context).run()
+                await self._deliver()
         elif isinstance(update, Previewed):
             pass
         elif self.pause < EARLY:
@@ -118,6 +118,31 @@ class MessageReply:
         else:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
+
+    async def restore(self) -> None:
+        """Show the final update again if the message shows something else. Raises `Away`.
+
+        Nothing happens if nobody can tell: somebody deleted the message, or the bot may not read it.
+        """
+        place = self.place
+        if (card := self._shown) is None or self.view.terminal_update is None or not place.message or place.deleted:
+            return
+        async with self._editor:
+            try:
+                if await self._context.sender.shows(place.channel, place.message, card):
+                    return
+            except Away:
+                raise
+            except SendError as error:
+                logger.info("a message cannot be read", job=self.view.job, reason=str(error))
+                return
+            logger.warning("a message shows something else than the result", job=self.view.job)
+            await self._deliver()
+
+    async def _deliver(self) -> None:
+        delivery = Delivery(self.view, self._location, self._context)
+        self.receipt = await delivery.run()
+        self._shown = delivery.shown
 
     async def notify(self, update: TerminalUpdate) -> None:
         """Notify the owner of the final update, which is shown, if they want that. Raises `Away`: try again."""

@@ -14,6 +14,7 @@ from app.actors.handle import Registry
 from app.core.journal_port import JobHistory
 from app.discord.custom_id import NOTIFY, TRY_AGAIN, Press
 from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.drafts import Drafts
 from app.discord.requests.job_actions import JobActions
@@ -86,6 +87,7 @@ class RequestDispatcher:
         choices: Choices,
         allowances: Allowances,
         live_messages: LiveMessages,
+        open_requests: OpenRequests,
         responder: Responder,
         builtin_commands: BuiltinCommands,
         moderator_commands: ModeratorCommands,
@@ -103,6 +105,7 @@ class RequestDispatcher:
         self._job_factory = job_factory
         self._allowances = allowances
         self._live_messages = live_messages
+        self._open_requests = open_requests
         self._responder = responder
         self._builtin_commands = builtin_commands
         self._moderator_commands = moderator_commands
@@ -147,11 +150,15 @@ class RequestDispatcher:
                 work = partial(run_request, partial(self.take, request), "a request failed", refuse, request=name)
                 scope = anyio.CancelScope()
                 self._under_way[scope] = request
-                tasks.start_soon(self._carry_out, scope, work, name=name)
+                answered = self._open_requests.begin(request.caller, typed(action))
+                tasks.start_soon(self._carry_out, scope, work, answered, name=name)
 
-    async def _carry_out(self, scope: anyio.CancelScope, work: Callable[[], Awaitable[object]]) -> None:
+    async def _carry_out(
+        self, scope: anyio.CancelScope, work: Callable[[], Awaitable[object]], answered: Callable[[], None]
+    ) -> None:
         with scope:
             await work()
+        answered()
         self._under_way.pop(scope, None)
 
     @property

@@ -46,7 +46,12 @@ class FrontLease:
     @property
     def is_held(self) -> bool:
         """Whether no other front can be active now."""
-        return anyio.current_time() < self._until and not self.lost.is_set()
+        return self.left > 0
+
+    @property
+    def left(self) -> float:
+        """Seconds for which no other front can be active; 0 if one may be now."""
+        return 0.0 if self.lost.is_set() else max(0.0, self._until - anyio.current_time())
 
     def check(self) -> None:
         """Raise `JournalUnavailable` unless the lease is held."""

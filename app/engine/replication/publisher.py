@@ -26,6 +26,11 @@ class JournalPublisher:
         """See `Publisher`."""
         self._lease.check()
 
+    @property
+    def active_for(self) -> float:
+        """See `Publisher`."""
+        return self._lease.left
+
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         """See `Publisher`."""
         last, before = batches[-1], self._lease.position

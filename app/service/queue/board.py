@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from app.actors.handle import UpdateOfJob
 from app.core.gallery import prompt_of
 from app.core.jobs.job import Job
-from app.core.scheduling.overview import Overview, RunningRequest, WaitingRequest
+from app.core.scheduling.line.overview import Overview, RunningRequest, WaitingRequest
 from app.events import Finished, JobId, Previewed, ServerName
 from app.service.people.visibility import Place
 from app.service.queue.live_previews import LivePreviews

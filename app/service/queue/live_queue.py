@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from app.actors.handle import Registry, UpdatesOfJobs
-from app.core.scheduling.overview import Overview
+from app.core.scheduling.line.overview import Overview
 from app.entry_points import run_loop, run_request
 from app.events import ServerName
 from app.service.people.names import Names

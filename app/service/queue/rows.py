@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.scheduling.ahead import Ahead
+from app.core.scheduling.line.ahead import Ahead
 from app.events import JobId, Progressed
 from app.reasons.jobs import JobReason
 

@@ -18,7 +18,9 @@ OFFLINE = "Waiting for the image server"
 
 FAREWELL = "I'm restarting. Your result is safe and will appear here."
 NOT_TAKEN = "I'm restarting and did not take this. Ask again in a moment."
-"""What a live message says when the bot stops; the second is for a job that the journal may not have yet."""
+NOT_TAKEN_BEFORE = "The bot stopped before it took this. Ask again."
+"""What a live message says when the bot stops; the second is for a job that the journal may not have yet,
+and the third is what the next bot says if this one could not."""
 
 
 def not_offered(workflow: str) -> str:

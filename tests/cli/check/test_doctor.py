@@ -22,7 +22,7 @@ from app.core.jobs.job import Job, JobRequest
 from app.core.journal_port import JournalError
 from app.discord.gateway import account
 from app.events import JobId
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import instance_lock, open_store
 from tests.discord.fake import FakeDiscord, Guild, Payload, running, world
 from tests.discord.fake.world import ATTACH_FILES, MEMBER, SEND_IN_THREADS
 

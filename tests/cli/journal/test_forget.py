@@ -13,10 +13,9 @@ from app.core.drafts import StoredDraft
 from app.core.jobs.cost import Run
 from app.core.jobs.job import Job, JobRequest, State, Transition, Upload
 from app.core.limits.moderation import Ban
-from app.core.scheduling.fair_queue import Served
+from app.core.scheduling.queue.fair_queue import Served
 from app.events import FileRef, Finished, JobId, NodeId, ServerName
-from app.journal.sqlite import JOURNAL
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import JOURNAL, instance_lock, open_store
 from app.retention import forget
 
 ADA, BOB = "111111111111111111", "222222222222222222"

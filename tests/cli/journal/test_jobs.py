@@ -13,7 +13,7 @@ from app.cli.main import main
 from app.cli.output.rows import json_fields
 from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.events import Failed, Finished, JobId, PromptId, ServerName
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import instance_lock, open_store
 from app.ports import Json
 from app.reasons.jobs import ForgottenByServer, OutOfMemory
 from tests.journal.holding import holding
@@ -140,7 +140,7 @@ def test_a_damaged_record_is_a_sentence_and_hides_no_other(journal: Path, capsys
 def test_a_journal_that_another_program_holds_is_a_sentence(
     journal: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.journal.store.BUSY", 0.1)
+    monkeypatch.setattr("app.journal.opening.BUSY", 0.1)
     with holding(journal):
         assert main(["jobs", "cancel", "e0"]) == 1
     assert "held by another program" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from app.cli.main import main
 from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.core.servers.power import Change, PowerRecord
 from app.events import JobId, PromptId, ServerName
-from app.journal.store import instance_lock, open_store
+from app.journal.opening import instance_lock, open_store
 from app.ports import Json
 from tests.comfy.peers import closed_port
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.cli.main import main
 from app.core.jobs.cost import Run
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from tests.journal.measured import run
 
 

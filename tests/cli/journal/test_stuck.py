@@ -14,7 +14,7 @@ import pytest
 from app.cli.main import main
 from app.core.jobs.job import Attempt, Job, JobRequest, State
 from app.events import Failed, FileRef, Finished, JobId, NodeId, NodeOutput, PromptId, ServerName
-from app.journal.store import open_store
+from app.journal.opening import open_store
 from app.ports import History, Json
 from app.reasons.jobs import OutOfMemory
 from tests.comfy.peers import closed_port

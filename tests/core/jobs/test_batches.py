@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from app.core.jobs.batches import requests_of, without_parts
+from app.core.jobs.editing import edit
 from app.core.jobs.job import Batch, Job, JobRequest, Refetch, SeedInput, State
+from app.core.jobs.loading import adopt
 from app.core.limits.usage import Allowance
 from app.events import (
     AnyUpdate,
@@ -256,7 +258,7 @@ def test_all_of_it_is_edited_while_all_of_it_waits(before: int, after: int) -> N
     table.job_table.accept(replace(request(before), job=JobId("second")))
     table.look()
     second = table.job("second")
-    assert table.job_table.edit(second, replace(request(after, seed=7), job=JobId("second")))
+    assert edit(table.job_table, second, replace(request(after, seed=7), job=JobId("second")))
     told = table.look()
     assert Edited(job=JobId("second"), values={}, seed=7, pictures=after) in told
     waiting = [job for job in table.job_table.jobs.values() if job.id != LEAD]
@@ -283,7 +285,7 @@ def test_a_picture_that_an_edit_drops_and_a_later_one_adds_again_is_another_job(
     ids: set[JobId] = {job.id for job in table.job_table.batches.jobs_of(second)}
     for size in (2, 3, 1, 3, 4):
         before = {job.id for job in table.job_table.batches.jobs_of(second)}
-        assert table.job_table.edit(second, replace(request(size), job=JobId("second")))
+        assert edit(table.job_table, second, replace(request(size), job=JobId("second")))
         after = {job.id for job in table.job_table.batches.jobs_of(second)}
         assert len(after) == size
         assert not (after - before) & ids, "an id of a dropped picture was used again"
@@ -294,7 +296,7 @@ def test_a_picture_that_an_edit_drops_and_a_later_one_adds_again_is_another_job(
 
 def test_nothing_of_it_is_edited_once_a_server_has_one_of_its_pictures() -> None:
     table = Table(A)
-    assert not table.job_table.edit(table.picture(0), request(seed=7))
+    assert not edit(table.job_table, table.picture(0), request(seed=7))
     assert [table.picture(number).request.seed for number in range(4)] == [40, 41, 42, 43]
 
 
@@ -328,7 +330,7 @@ def test_a_batch_that_was_adopted_goes_on_where_it_was() -> None:
     jobs = list(before.job_table.jobs.values())
     after.job_table.batches.add(job.request for job in jobs)
     for job in jobs:
-        after.job_table.adopt(job, after.now)
+        adopt(after.job_table, job, after.now)
     after.plan()
     updates = after.scheduler.line.snapshot(after.job("lead"), after.now)
     assert [type(update) for update in updates] == [Arrived, Progressed]

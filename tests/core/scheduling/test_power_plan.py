@@ -192,7 +192,7 @@ def test_a_server_is_off_until_a_job_needs_it_and_the_job_is_told_when_it_starts
     garage.wait(40)
     garage.answers(CLOUD)
     assert garage.phase() == "on"
-    assert [job.id for job, _ in garage.job_table.in_flight(CLOUD)] == ["a"]
+    assert [job.id for job, _ in garage.job_table.prompts.in_flight(CLOUD)] == ["a"]
 
 
 def test_a_server_is_stopped_after_it_had_no_job_for_the_idle_time() -> None:
@@ -207,7 +207,7 @@ def test_a_server_is_stopped_after_it_had_no_job_for_the_idle_time() -> None:
     garage.wait(1)
     assert (garage.phase(), garage.actions()) == ("stopping", ["start", "stop"])
     garage.ask("b")
-    assert not list(garage.job_table.in_flight(CLOUD)), "it takes no job any more"
+    assert not list(garage.job_table.prompts.in_flight(CLOUD)), "it takes no job any more"
     garage.switch_off()
     garage.wait(0.1)
     assert garage.actions() == ["start", "stop", "start"]
@@ -262,7 +262,7 @@ def test_results_that_are_not_downloaded_delay_the_stop(monkeypatch: pytest.Monk
     assert attempt is not None
     fetching = [(garage.job("a"), attempt)]
     garage.finish("a")
-    monkeypatch.setattr(garage.job_table, "fetching", lambda server: iter(fetching))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(garage.job_table.prompts, "fetching", lambda server: iter(fetching))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     garage.wait(2 * IDLE)
     assert garage.phase() == "on"
     fetching.clear()
@@ -391,7 +391,7 @@ def test_a_stop_that_fails_is_tried_again_and_the_server_takes_jobs_meanwhile() 
     assert garage.phase() == "on"
     assert Raised(Cause("stops", CLOUD), ServerNotStopped(CLOUD, failed)) in garage.job_table.alerts
     garage.ask("b")
-    assert list(garage.job_table.in_flight(CLOUD))
+    assert list(garage.job_table.prompts.in_flight(CLOUD))
     garage.finish("b")
     garage.wait(IDLE)
     assert garage.actions() == ["start", "stop", "stop"]
@@ -663,7 +663,7 @@ class Day:
     def _begin_runs(self) -> None:
         """What was sent to a server runs there at once: each has one job at a time."""
         for name in self.garage.servers:
-            for job, _ in self.garage.job_table.in_flight(name):
+            for job, _ in self.garage.job_table.prompts.in_flight(name):
                 if job.id not in self.ends:
                     self.ends[job.id] = self.garage.now + self.seconds[job.id]
 
@@ -675,7 +675,7 @@ class Day:
             works = self.tries[server] >= len(nature.works) or nature.works[self.tries[server]]
             self.tries[server] += 1
             if action == "stop":
-                busy = [*garage.job_table.in_flight(server), *garage.job_table.fetching(server)]
+                busy = [*garage.job_table.prompts.in_flight(server), *garage.job_table.prompts.fetching(server)]
                 assert not busy, "a server with a job is never stopped"
             self.due.append((at + 5, server, f"{action} {'works' if works else 'fails'}"))
             if works:

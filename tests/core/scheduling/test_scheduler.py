@@ -12,11 +12,13 @@ from msgspec.structs import replace
 from app.core.alerts import Cause, Cleared, Raised
 from app.core.effects import SubmitPrompt
 from app.core.jobs.cost import Run
+from app.core.jobs.editing import edit
 from app.core.jobs.job import Job, JobRequest
+from app.core.jobs.loading import adopt
 from app.core.jobs.table import JobTable
 from app.core.limits.usage import Allowance, Origin
-from app.core.scheduling.fair_queue import MOST_OVERTAKEN
-from app.core.scheduling.places import Places
+from app.core.scheduling.places.places import Places
+from app.core.scheduling.queue.fair_queue import MOST_OVERTAKEN
 from app.core.scheduling.scheduler import Scheduler
 from app.core.servers.able_servers import AbleServers
 from app.core.servers.rest import FAILURES, FIRST_REST
@@ -117,14 +119,14 @@ class Desk:
         after.scheduler.restore(self.scheduler.served())
         for job in map(deepcopy, self.job_table.jobs.values()):
             after.scheduler.restore_charge(job)
-            after.job_table.adopt(job, after.now)
+            adopt(after.job_table, job, after.now)
             after.scheduler.admission.accepted(job)
         after.plan()
         return after
 
     def edit(self, name: str, **changes: object) -> None:
         """Edit a waiting job, then plan."""
-        assert self.job_table.edit(self.job(name), replace(self.job(name).request, **changes))
+        assert edit(self.job_table, self.job(name), replace(self.job(name).request, **changes))
         self.plan()
 
     def job(self, name: str) -> Job:
@@ -132,7 +134,7 @@ class Desk:
 
     def at(self, server: ServerName) -> list[str]:
         """The jobs that a server has, in order."""
-        return [job.id for job, _ in self.job_table.in_flight(server)]
+        return [job.id for job, _ in self.job_table.prompts.in_flight(server)]
 
     def start(self, name: str) -> None:
         job = self.job(name)
@@ -375,7 +377,7 @@ def test_a_server_that_fails_everything_at_once_gets_only_a_handful_of_many_jobs
     for number in range(30):
         desk.ask(f"{number}", person=f"person {number % 5}")
     failed = 0
-    while desk.job_table.by_prompt.at(A) or desk.job_table.by_prompt.at(B) or desk.job_table.by_prompt.at(C):
+    while desk.job_table.prompts.at(A) or desk.job_table.prompts.at(B) or desk.job_table.prompts.at(C):
         while desk.at(A):
             desk.fail(desk.at(A)[0])
             failed += 1

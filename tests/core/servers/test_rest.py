@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.scheduling.memory_limits import MOST_REMEMBERED, MemoryLimits
+from app.core.scheduling.places.memory_limits import MOST_REMEMBERED, MemoryLimits
 from app.core.servers.rest import FAILURES, FIRST_REST, LONGEST_REST, NEVER, ServerRest
 from app.events import ServerName
 

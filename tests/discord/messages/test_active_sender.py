@@ -15,12 +15,12 @@ METHODS = [name for name, method in vars(MessageSender).items() if inspect.iscor
 
 @pytest.mark.parametrize("name", METHODS)
 async def test_what_is_sent_passes_only_while_the_front_is_active(name: str) -> None:
-    active, inner = True, AsyncMock()
-    sender = ActiveSender(inner, lambda: active)
+    seconds, inner = 1.0, AsyncMock()
+    sender = ActiveSender(inner, lambda: seconds)
     arguments = [object() for _ in list(inspect.signature(getattr(MessageSender, name)).parameters)[1:]]
     await getattr(sender, name)(*arguments)
     getattr(inner, name).assert_awaited_once_with(*arguments)
-    active = False
+    seconds = 0.0
     with pytest.raises(Away):
         await getattr(sender, name)(*arguments)
     assert getattr(inner, name).await_count == 1

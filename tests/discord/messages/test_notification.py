@@ -103,6 +103,9 @@ class Discord:
         if self.edits and channel != "dm":
             raise self.edits[0]
 
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        raise AssertionError
+
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         raise Gone("")
 

@@ -83,6 +83,9 @@ class Room:
     async def edit(self, channel: str, message: str, card: Card) -> None:
         await self._say("message", card, message)
 
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        raise AssertionError
+
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         seen = await self._say("channel", card, f"new {len(self.nonces)}")
         self.nonces[nonce] = seen.message

@@ -11,8 +11,8 @@ import anyio
 from anyio import to_thread
 
 from app.engine.replication.messages import LEASE, read_lease
-from app.journal.sqlite import JOURNAL
-from app.journal.whole_copies import standing_of
+from app.journal.copies.whole_copies import standing_of
+from app.journal.opening import JOURNAL
 from app.simulator.engine.simulator import Simulator
 from app.simulator.http.application import serve
 from tests.discord.fake import FakeDiscord, running

@@ -11,8 +11,7 @@ import anyio
 from msgspec import Struct
 
 from app.core.jobs.job import Job, State, TransitionRow
-from app.journal.sqlite import JOURNAL
-from app.journal.store import open_store
+from app.journal.opening import JOURNAL, open_store
 from tests.discord.fake import buttons_of, media_of
 from tests.discord.fake.wire import Payload
 from tests.discord.stage import job_of, words

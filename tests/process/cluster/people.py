@@ -19,7 +19,12 @@ Stage: TypeAlias = Literal["asked", "unanswered", "thinking", "accepted", "refus
 FINAL: tuple[Stage, ...] = ("unanswered", "refused", "shown")
 """After these nothing more happens."""
 
-REFUSALS = ("cannot save new requests right now", "is about to restart", "did not take this")
+REFUSALS = (
+    "cannot save new requests right now",
+    "is about to restart",
+    "did not take this",
+    "stopped before it took this",
+)
 """What people read whose request was not accepted."""
 
 LOOK = 0.1

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.core.limits.moderation import Ban, Banned, Decision, GuildLimits, Unban
+from app.journal.opening import open_store
 from app.journal.sqlite import SqliteJournal, open_journal
-from app.journal.store import open_store
 from app.reasons import Reason
 from app.service.people.moderation import Moderation
 from app.service.reasons import IsBanned, NotAModerator

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from app.actors.interaction import InteractionActor
 from app.core.jobs.job import JobRequest
-from app.core.scheduling.ahead import Ahead
-from app.core.scheduling.overview import RunningRequest
+from app.core.scheduling.line.ahead import Ahead
+from app.core.scheduling.line.overview import RunningRequest
 from app.events import JobId, Previewed
 from app.reasons.jobs import ServersOffline
 from app.service.people.viewer import Viewer

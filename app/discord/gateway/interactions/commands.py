@@ -10,7 +10,7 @@ import lightbulb
 from hikari.impl import AutocompleteChoiceBuilder
 from msgspec import Struct
 
-from app.config.limits import MOST_JOBS, MOST_SECONDS
+from app.config.tables.limits import MOST_JOBS, MOST_SECONDS
 from app.discord.ui.menus import menu_name
 from app.discord.ui.options import MOST_CHOICES, Command, Option
 from app.discord.ui.pages import LONGEST_BAN_REASON

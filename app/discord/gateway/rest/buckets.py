@@ -25,6 +25,9 @@ import hikari
 import structlog
 from hikari.impl.buckets import RESTBucket, RESTBucketManager
 
+from app.discord.messages.ports import Away
+from app.discord.request_deadline import may_begin
+
 if TYPE_CHECKING:
     from hikari.internal.routes import CompiledRoute
 
@@ -67,7 +70,10 @@ class GlobalLimit:
 
 
 class SeparateBuckets(RESTBucketManager):
-    """hikari's rate limiter with a placeholder bucket for each channel and token, and with the global limit."""
+    """hikari's rate limiter with a placeholder bucket for each channel and token, and with the global limit.
+
+    A request that has waited for too long to begin raises `Away`.
+    """
 
     def __init__(self, max_rate_limit: float) -> None:
         super().__init__(max_rate_limit)
@@ -120,6 +126,8 @@ class SeparateBuckets(RESTBucketManager):
             try:
                 if is_bot:
                     await self._global.wait()
+                if not may_begin():
+                    raise Away("inactive")
                 yield
             finally:
                 self._under_way[bucket] -= 1

@@ -91,12 +91,22 @@ class RestSender:
             )
         )
 
+    async def is_unanswered(self, token: str) -> bool:
+        """Whether the answer to an interaction still says that the bot thinks. Raises `SendError`."""
+        answer = await self._call(lambda rest: rest.fetch_interaction_response(self._application, token))
+        return hikari.MessageFlag.LOADING in answer.flags
+
     async def edit(self, channel: str, message: str, card: Card) -> None:
         """See `app.discord.messages.ports.MessageSender`."""
         content = [await loaded(card)]
         await self._call(
             lambda rest: rest.edit_message(int(channel), int(message), attachments=None, components=content)
         )
+
+    async def shows(self, channel: str, message: str, card: Card) -> bool:
+        """See `app.discord.messages.ports.MessageSender`."""
+        shown = await self._call(lambda rest: rest.fetch_message(int(channel), int(message)))
+        return _shown_texts(shown) == _texts(card)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""

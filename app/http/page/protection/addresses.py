@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from app.config.addresses import LOOPBACK
-from app.config.page import EVERY_ADDRESS, page_url
 from app.config.settings import Http, Page
+from app.config.tables.page import EVERY_ADDRESS, page_url
 
 
 class PageAddress(Struct, frozen=True):

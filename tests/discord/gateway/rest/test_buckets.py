@@ -13,7 +13,9 @@ from hikari.impl import RESTClientImpl
 from hikari.impl.buckets import RESTBucketManager
 from hikari.internal.routes import POST_CHANNEL_MESSAGES
 
-from app.discord.gateway.rest.buckets import MOST, WINDOW, GlobalLimit, SeparateBuckets, separate_buckets
+from app.discord.gateway.rest.buckets import FIRST, MOST, WINDOW, GlobalLimit, SeparateBuckets, separate_buckets
+from app.discord.messages.ports import Away
+from app.discord.request_deadline import begins_within
 from tests.conftest import virtual
 from tests.discord.fake import FakeDiscord, Fault
 from tests.discord.fake.buckets import GLOBAL
@@ -205,3 +207,27 @@ async def test_a_client_that_limits_requests_in_another_way_is_left_as_it_is(
     separate_buckets(rest)
     assert rest._bucket_manager is before  # pyright: ignore[reportPrivateUsage]
     assert "people may wait for each other" in caplog.text
+
+
+async def test_a_request_that_has_waited_for_too_long_is_not_sent(fake: FakeDiscord) -> None:
+    channel, failed = int(fake.channel.id), list[Away]()
+
+    async with rest_of(fake) as rest, anyio.create_task_group() as tasks:
+
+        async def send_late() -> None:
+            with begins_within(0.01):
+                try:
+                    await rest.create_message(channel, "late")
+                except Away as away:
+                    failed.append(away)
+
+        fault = fake.fail("POST", "/messages$", hold=True, times=FIRST)
+        for _ in range(FIRST):
+            tasks.start_soon(rest.create_message, channel, "hangs")
+        await held(fake, fault)
+        tasks.start_soon(send_late)
+        # Its turn comes when the others are over.
+        await anyio.sleep(0.05)
+        fake.heal()
+    assert len(failed) == 1
+    assert {message["content"] for message in fake.messages} == {"hangs"}

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.types import Message
 
-from app.core.scheduling.ahead import Ahead
+from app.core.scheduling.line.ahead import Ahead
 from app.events import JobId
 from app.http.application import Application
 from app.http.page.page import Page

@@ -1,0 +1,1 @@
+"""Which servers have a place for a job, and which are spared."""

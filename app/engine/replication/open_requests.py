@@ -1,0 +1,102 @@
+"""Keeps in the engine who was told that the bot thinks, so that the next active front can answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import msgspec
+import structlog
+
+from app.engine.connection import Engine
+from app.ports import ConnectionLost, OpenRequest
+
+logger = structlog.stdlib.get_logger(__name__)
+
+OPEN = "atelier:open:"
+"""The beginning of the keys of open requests; the front's id and the token of the interaction follow."""
+
+SECONDS = 15 * 60.0
+"""Seconds for which they are kept: then Discord takes no answer any more."""
+
+MOST = 1_000
+"""Changes that wait to be written, and requests of other fronts that are answered; the oldest ones are left out."""
+
+LONGEST = 16 * 2**10
+"""Bytes of the longest request that is read."""
+
+
+class EngineOpenRequests:
+    """See `app.ports.OpenRequestStore`. While the engine is away, changes wait."""
+
+    def __init__(self, engine: Engine, front: str) -> None:
+        """`front` is the id of this front."""
+        self._engine = engine
+        self._prefix = f"{OPEN}{front}:"
+        self._changes: dict[str, OpenRequest | None] = {}
+        """What is not written yet, by token: a request, or that one is over."""
+        self._changed = anyio.Event()
+        self._written: set[str] = set()
+
+    def put(self, request: OpenRequest) -> None:
+        """See `OpenRequestStore`."""
+        self._change(request.token, request)
+
+    def remove(self, token: str) -> None:
+        """See `OpenRequestStore`."""
+        if token in self._written:
+            self._change(token, None)
+        else:
+            self._changes.pop(token, None)
+
+    def _change(self, token: str, request: OpenRequest | None) -> None:
+        self._changes[token] = request
+        while len(self._changes) > MOST:
+            del self._changes[next(iter(self._changes))]
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Write changes until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed = anyio.Event()
+            while self._changes:
+                await self._engine.ready()
+                token = next(iter(self._changes))
+                request = self._changes.pop(token)
+                try:
+                    await self._write(token, request)
+                except ConnectionLost:
+                    # It may have been written; a newer change of the same request counts more.
+                    self._changes.setdefault(token, request)
+
+    async def _write(self, token: str, request: OpenRequest | None) -> None:
+        if request is None:
+            await self._engine.delete(self._prefix + token)
+            self._written.discard(token)
+        else:
+            # Before it is written: from here on it may be there.
+            self._written.add(token)
+            await self._engine.set(self._prefix + token, msgspec.json.encode(request), SECONDS)
+
+    async def take_left(self) -> Sequence[OpenRequest]:
+        """See `OpenRequestStore`."""
+        try:
+            keys = [key for key in await self._engine.keys(f"{OPEN}*") if not key.startswith(self._prefix)][:MOST]
+            values = await self._engine.values(keys)
+            if keys:
+                await self._engine.delete(*keys)
+        except ConnectionLost as loss:
+            logger.warning("requests of other fronts cannot be read", reason=str(loss))
+            return []
+        return [request for value in values if (request := _read(value)) is not None]
+
+
+def _read(value: bytes | None) -> OpenRequest | None:
+    """A request; None if it is none of ours."""
+    if value is None or len(value) > LONGEST:
+        return None
+    try:
+        return msgspec.json.decode(value, type=OpenRequest)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,1 @@
+"""Copies of a journal: in backups, and at fronts that follow the active one."""
