@@ -371,6 +371,25 @@ async def test_the_active_front_hands_its_own_events_over_without_the_engine(dat
         assert here == ["a"], "it is not active any more"
 
 
+async def test_an_unexpected_failure_of_one_delivery_stops_no_other(database: EngineSettings) -> None:
+    here: list[str] = []
+    deliver = receiver(here)
+
+    async def fail_first(events: Sequence[GatewayEvent]) -> None:
+        if events[0].name == "broken":
+            raise RuntimeError("a reason")
+        await deliver(events)
+
+    async with relay(database) as made:
+        made.sender.here = Here(fail_first, made.lease)
+        with capture_logs() as logs:
+            await made.sender.take([event("broken")])
+            await until(lambda: bool(logs))
+            await made.sender.take([event("a")])
+            await until(lambda: here == ["a"])
+        assert [log["event"] for log in logs] == ["events of shards could not be sent"]
+
+
 async def test_a_worker_can_neither_read_nor_write_what_arrives_at_shards(valkey: Valkey) -> None:
     settings = valkey.database()
     async with relay(settings) as made:

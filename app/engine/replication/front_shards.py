@@ -23,6 +23,7 @@ from app.engine.replication.shard_table import (
     unregister,
     write_table,
 )
+from app.entry_points import run_loop
 from app.ports import ConnectionLost
 
 LOOK = 0.5
@@ -107,12 +108,14 @@ class FrontShards:
         """Look, and send what arrives, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._events.run, name="events of shards")
-            while True:
-                # Without the engine, what is connected stays so.
-                with suppress(ConnectionLost):
-                    await self._look()
-                self._decide()
-                await anyio.sleep(LOOK)
+            await run_loop(self._step, "the table of shards could not be read")
+
+    async def _step(self) -> float:
+        # Without the engine, what is connected stays so.
+        with suppress(ConnectionLost):
+            await self._look()
+        self._decide()
+        return LOOK
 
     async def _look(self) -> None:
         if not self._is_leaving:
@@ -167,14 +170,18 @@ class FrontShards:
 
     async def direct(self, lease: FrontLease) -> None:
         """Decide which front holds which shard while this one is active, until cancelled."""
+
+        async def step() -> float:
+            self._decides = anyio.Event()
+            with suppress(ConnectionLost):
+                await self._direct(lease)
+            with anyio.move_on_after(LOOK * 2):
+                await self._decides.wait()
+            return 0.0
+
         self._lease = lease
         try:
-            while True:
-                self._decides = anyio.Event()
-                with suppress(ConnectionLost):
-                    await self._direct(lease)
-                with anyio.move_on_after(LOOK * 2):
-                    await self._decides.wait()
+            await run_loop(step, "shards could not be divided")
         finally:
             # In its next turn, what the table says counts until the bot knows how many shards there are.
             self._lease = self._settled = None
