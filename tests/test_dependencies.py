@@ -32,7 +32,7 @@ PARTS = {
     "cli": [
         {"output"},
         {"arguments", "engine_loss", "engine_safety"},
-        {"data_folder", "front_status", "parser", "setup", "simulate", "work", "workflows"},
+        {"data_folder", "front_status", "held_shards", "parser", "setup", "simulate", "work", "workflows"},
         {"backups", "check", "generate", "journal", "run", "workers"},
         {"demo", "front"},
         {"execute"},

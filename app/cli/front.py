@@ -24,9 +24,9 @@ from app.cli.arguments.commands import RunFront
 from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.cli.engine_loss import WITHOUT_LIBRARY
+from app.cli.held_shards import holding_shards
 from app.cli.run import Sharing, run_bot
 from app.config.settings import Config
-from app.entry_points import run_loop
 from app.ports import ConnectionLost
 from app.system.standard_streams import complain
 
@@ -91,7 +91,8 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         await to_thread.run_sync(delete_unfinished, config.data)
     async with (
         open_engine(settings) as engine,
-        _open_parts(engine, front, config, path) as parts,
+        holding_shards(engine, front, config) as shards,
+        _open_parts(engine, front, config, path, shards) as parts,
     ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
@@ -147,19 +148,16 @@ class FrontParts(NamedTuple):
 
 
 @asynccontextmanager
-async def _open_parts(engine: Engine, front: Front, config: Config, path: Path) -> AsyncGenerator[FrontParts]:
-    """Run the parts within the block: metrics, files of jobs, who waits for an answer, and shards of the gateway.
-
-    At its end, other fronts take this one's shards before it lets go of them.
-    """
+async def _open_parts(
+    engine: Engine, front: Front, config: Config, path: Path, shards: FrontShards
+) -> AsyncGenerator[FrontParts]:
+    """Run within the block what watches the fronts, copies files of jobs, and keeps who waits for an answer."""
     from app.engine.replication.files import FrontFiles
-    from app.engine.replication.front_shards import FrontShards
     from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.watch import FrontsWatch
     from app.journal.copies.named_files import NamedFiles
 
     largest = max(config.largest_result * 2**20, LARGEST_INPUT)
-    shards = FrontShards(engine, front)
     parts = FrontParts(
         FrontsWatch(engine, front.id, shards.counts),
         FrontFiles(engine, front.id, config.data, largest, NamedFiles(path)),
@@ -167,25 +165,14 @@ async def _open_parts(engine: Engine, front: Front, config: Config, path: Path) 
         shards,
     )
 
-    async def hold() -> float:
-        # Only here: hikari alone takes half a second.
-        from app.discord.held_shards import hold_shards
-
-        await hold_shards(config, shards)
-        return 0.0
-
     async with anyio.create_task_group() as tasks:
         if config.http.host:
             tasks.start_soon(parts.watch.run, name="fronts")
         tasks.start_soon(parts.files.run, name="files of other fronts")
         tasks.start_soon(parts.open_requests.run, name="open requests")
-        tasks.start_soon(shards.run, name="shards")
-        tasks.start_soon(run_loop, hold, "shards could not be held", name="held shards")
         try:
             yield parts
         finally:
-            with anyio.CancelScope(shield=True):
-                await shards.leave()
             tasks.cancel_scope.cancel()
 
 

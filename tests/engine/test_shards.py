@@ -15,7 +15,7 @@ from app.config.engine import EngineSettings
 from app.core.shards import GatewayEvent, ShardTable
 from app.engine.connection import Engine
 from app.engine.logins import rules_of
-from app.engine.replication import gateway_events
+from app.engine.replication import front_shards, gateway_events
 from app.engine.replication.front_shards import FrontShards
 from app.engine.replication.gateway_events import (
     EVENTS,
@@ -51,7 +51,7 @@ class Connections:
         self.latency = 0.1
         self.wanted: frozenset[int] = frozenset()
         self._shards = shards
-        self._at_once = at_once
+        self.at_once = at_once
 
     async def show_presence(self, text: str, *, away: bool) -> None:
         raise AssertionError(text, away)
@@ -60,7 +60,7 @@ class Connections:
         self._shards.held_by(self)
         while True:
             _, self.wanted = await self._shards.next_share()
-            self.connected = self.wanted if self._at_once else self.connected & self.wanted
+            self.connected = self.wanted if self.at_once else self.connected & self.wanted
 
     def connect(self) -> None:
         self.connected = self.wanted
@@ -113,6 +113,23 @@ async def test_shards_move_to_a_front_that_comes_and_back_when_it_is_gone(databa
                 assert first.shards.is_connected
                 assert second.shards.is_connected
             await until(lambda: first.connections.connected == frozenset({0, 1, 2, 3}))
+
+
+async def test_what_a_front_cannot_connect_goes_to_one_that_can(
+    database: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_shards, "UNABLE", 0.5)
+    async with connected(database) as engine:
+        first, second = Side(engine, "first"), Side(engine, "second", at_once=False)
+        async with running(second), running(first, await first.lease(1)):
+            await first.shards.settle(2)
+            await until(lambda: len(second.connections.wanted) == 1)
+            await until(lambda: first.connections.connected == frozenset({0, 1}))
+            await until(lambda: len(second.connections.wanted) == 1)
+            assert first.connections.connected == frozenset({0, 1}), "it is only tried again"
+            second.connections.at_once = True
+            second.connections.connect()
+            await until(lambda: len(first.connections.connected) == len(second.connections.connected) == 1)
 
 
 async def test_an_engine_that_lost_everything_gets_the_same_table_again(database: EngineSettings) -> None:
@@ -352,6 +369,25 @@ async def test_the_active_front_hands_its_own_events_over_without_the_engine(dat
         await made.sender.take([event("b")])
         await until(lambda: made.counts["relayed"] == 1)
         assert here == ["a"], "it is not active any more"
+
+
+async def test_an_unexpected_failure_of_one_delivery_stops_no_other(database: EngineSettings) -> None:
+    here: list[str] = []
+    deliver = receiver(here)
+
+    async def fail_first(events: Sequence[GatewayEvent]) -> None:
+        if events[0].name == "broken":
+            raise RuntimeError("a reason")
+        await deliver(events)
+
+    async with relay(database) as made:
+        made.sender.here = Here(fail_first, made.lease)
+        with capture_logs() as logs:
+            await made.sender.take([event("broken")])
+            await until(lambda: bool(logs))
+            await made.sender.take([event("a")])
+            await until(lambda: here == ["a"])
+        assert [log["event"] for log in logs] == ["events of shards could not be sent"]
 
 
 async def test_a_worker_can_neither_read_nor_write_what_arrives_at_shards(valkey: Valkey) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -87,6 +88,24 @@ async def make_one(discord: FakeDiscord, channel: Channel) -> None:
                 await discord.until(lambda: is_shown(discord, asked[-1]), 3.0)
 
 
+@asynccontextmanager
+async def asking(discord: FakeDiscord, channels: list[Channel]) -> AsyncGenerator[None]:
+    """Ask for something small in all of these channels all the time during the block; everybody gets an answer."""
+    asked: list[Interaction] = []
+
+    async def ask_all() -> None:
+        while True:
+            asked.extend(discord.slash("usage", channel=channel) for channel in channels)
+            await anyio.sleep(0.1)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask_all)
+        yield
+        tasks.cancel_scope.cancel()
+    assert len(asked) > len(channels)
+    await discord.until(lambda: all(each.response for each in asked), PATIENCE)
+
+
 def answers(discord: FakeDiscord) -> Counter[str]:
     """How often each interaction was answered, with or without success."""
     return Counter(request.path for request in discord.requested("POST", "callback"))
@@ -112,7 +131,13 @@ async def test_people_get_their_pictures_whichever_front_holds_their_shard(
                 sent = asked[shard].payload, channels[shard].guild
                 assert discord.state.do(discord.gateway.dispatch, "INTERACTION_CREATE", *sent) == 1
             await shown(discord, channels)
-
+            async with asking(discord, channels):
+                send_signal(two, signal.SIGTERM)
+                with anyio.fail_after(PATIENCE):
+                    assert await two.wait() == 0
+                await divided(engine, first=4)
+        async with front(discord, second, "asyncio", valkey, address) as two:
+            await divided(engine, first=2, second=2)
             two.kill()
             await two.wait()
             await divided(engine, first=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, cast
@@ -26,6 +27,9 @@ logger = logging.getLogger("app.discord")
 
 MOST_WAITING = 500
 """Events that wait here for the core's loop."""
+
+LINGERING = 0.5
+"""Seconds until a shard is closed that another front has connected: what was sent only here may still be on its way."""
 
 USELESS = 60.0
 """Seconds until a shard is tried again that cannot be opened as Discord is set up."""
@@ -110,9 +114,11 @@ class HeldShards:
 
     def _open_and_close(self, bot: hikari.GatewayBot, tasks: TaskGroup) -> None:
         count, shards = self._wanted
-        for (number, of), scope in [*self._scopes.items()]:
-            if of != count or number not in shards:
-                scope.cancel()
+        for (number, of), scope in self._scopes.items():
+            if of == count and number in shards:
+                scope.deadline = math.inf
+            elif scope.deadline == math.inf:
+                scope.deadline = anyio.current_time() + LINGERING
         for number in sorted(shards):
             if (number, count) not in self._scopes:
                 self._scopes[number, count] = scope = anyio.CancelScope()

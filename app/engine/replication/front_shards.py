@@ -23,6 +23,7 @@ from app.engine.replication.shard_table import (
     unregister,
     write_table,
 )
+from app.entry_points import run_loop
 from app.ports import ConnectionLost
 
 LOOK = 0.5
@@ -30,6 +31,9 @@ LOOK = 0.5
 
 LEAVING = 3.0
 """Seconds at the end for other fronts to connect what this one holds."""
+
+UNABLE = 60.0
+"""Seconds after which another front is to hold what a front was given that has not connected any shard."""
 
 TURN_AGAIN = 0.25
 """Seconds until it is looked again whether it is this front's turn."""
@@ -62,6 +66,8 @@ class FrontShards:
         self._others: Mapping[str, Holding] = {}
         self._share = self._told = NOTHING
         self._settled: int | None = None
+        self._without_any: dict[str, float] = {}
+        """Since when each front has had shards to hold, and none connected."""
         self._decides = anyio.Event()
         self._changed = anyio.Event()
         self._is_leaving = False
@@ -102,12 +108,14 @@ class FrontShards:
         """Look, and send what arrives, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._events.run, name="events of shards")
-            while True:
-                # Without the engine, what is connected stays so.
-                with suppress(ConnectionLost):
-                    await self._look()
-                self._decide()
-                await anyio.sleep(LOOK)
+            await run_loop(self._step, "the table of shards could not be read")
+
+    async def _step(self) -> float:
+        # Without the engine, what is connected stays so.
+        with suppress(ConnectionLost):
+            await self._look()
+        self._decide()
+        return LOOK
 
     async def _look(self) -> None:
         if not self._is_leaving:
@@ -150,11 +158,11 @@ class FrontShards:
         with anyio.move_on_after(LEAVING):
             try:
                 await unregister(self._engine, self._front.id)
-                while self._share.shards:
+                while self._share.shards or self._connected or not self._events.is_idle:
                     self._others = await holdings_of(self._engine)
                     if self._others.keys() <= {self._front.id}:
                         return
-                    self._table = await read_table(self._engine)
+                    self._table = await read_table(self._engine) or self._table
                     self._decide()
                     await anyio.sleep(LOOK / 5)
             except ConnectionLost:
@@ -162,14 +170,18 @@ class FrontShards:
 
     async def direct(self, lease: FrontLease) -> None:
         """Decide which front holds which shard while this one is active, until cancelled."""
+
+        async def step() -> float:
+            self._decides = anyio.Event()
+            with suppress(ConnectionLost):
+                await self._direct(lease)
+            with anyio.move_on_after(LOOK * 2):
+                await self._decides.wait()
+            return 0.0
+
         self._lease = lease
         try:
-            while True:
-                self._decides = anyio.Event()
-                with suppress(ConnectionLost):
-                    await self._direct(lease)
-                with anyio.move_on_after(LOOK * 2):
-                    await self._decides.wait()
+            await run_loop(step, "shards could not be divided")
         finally:
             # In its next turn, what the table says counts until the bot knows how many shards there are.
             self._lease = self._settled = None
@@ -182,12 +194,26 @@ class FrontShards:
             return
         others: Mapping[str, Holding] = await holdings_of(self._engine) if count > 1 else {}
         # Another one that says that it is active is gone, or about to notice that it is not.
-        living = [ident for ident, other in others.items() if ident != self._front.id and not other.active]
-        fronts = assign(count, [self._front.id, *living], before.fronts if before is not None else ())
-        table = ShardTable(lease.epoch, fronts)
+        living = {ident: each for ident, each in others.items() if ident != self._front.id and not each.active}
+        self._without_any = {ident: since for ident, since in self._without_any.items() if ident in living}
+        able = [self._front.id, *(ident for ident, each in living.items() if self._is_able(each, before))]
+        table = ShardTable(lease.epoch, assign(count, able, before.fronts if before is not None else ()))
         if table == stored or await write_table(self._engine, table, lease.value):
-            self._table = table
+            self._table, self._others = table, others
             self._decide()
+
+    def _is_able(self, other: Holding, table: ShardTable | None) -> bool:
+        """Whether a front connects what it is to hold. If not, it is tried again later, which closes nothing."""
+        ident, now = other.front.id, anyio.current_time()
+        has_none = table is not None and table.shards_of(ident) and not other.connected
+        # If this front has none either, nobody may be able to.
+        if not has_none or not self._connected:
+            self._without_any.pop(ident, None)
+            return True
+        if now - self._without_any.setdefault(ident, now) <= UNABLE:
+            return True
+        del self._without_any[ident]
+        return False
 
     async def settle(self, count: int) -> bool:
         """See `SharedShards`."""

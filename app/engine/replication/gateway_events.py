@@ -15,6 +15,7 @@ from app.core.shards import GatewayEvent
 from app.engine.connection import FIRST, Argument, Engine, Entry
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.messages import LEASE
+from app.entry_points import run_loop
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -94,6 +95,7 @@ class EventSender:
         self._waiting: deque[tuple[float, GatewayEvent]] = deque()
         self._arrived = anyio.Event()
         self._is_logged = False
+        self._is_sending = False
 
     async def take(self, events: Sequence[GatewayEvent]) -> None:
         """Take what has just arrived."""
@@ -105,19 +107,30 @@ class EventSender:
             self._drop(1, "too many wait")
         self._arrived.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and nothing is on its way."""
+        return not self._waiting and not self._is_sending
+
     async def run(self) -> None:
         """Send until cancelled."""
-        while True:
-            while not self._waiting:
-                self._arrived = anyio.Event()
-                await self._arrived.wait()
-            first = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
-            now = anyio.current_time()
-            batch = [(at, event) for at, event in first if now - at <= PATIENCE]
-            self._drop(len(first) - len(batch), "the engine cannot be used")
-            if batch and not await self._send(batch, now):
-                self._waiting.extendleft(reversed(batch))
-                await anyio.sleep(AGAIN)
+        await run_loop(self._step, "events of shards could not be sent")
+
+    async def _step(self) -> float:
+        """Send what waits, or wait for it; return the seconds until the next step."""
+        self._is_sending = False
+        while not self._waiting:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        self._is_sending = True
+        first = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+        now = anyio.current_time()
+        batch = [(at, event) for at, event in first if now - at <= PATIENCE]
+        self._drop(len(first) - len(batch), "the engine cannot be used")
+        if not batch or await self._send(batch, now):
+            return 0.0
+        self._waiting.extendleft(reversed(batch))
+        return AGAIN
 
     async def _send(self, batch: Sequence[tuple[float, GatewayEvent]], now: float) -> bool:
         """Send events; False if they must be sent again, which may send them twice."""
