@@ -84,10 +84,12 @@ RARELY = {
     "app.engine.replication.copies.LOOK": 0.1,
     "app.engine.replication.files.LOOK": 0.1,
     "app.engine.replication.files.SOON": 2.0,
+    # A file that no front had is asked for again before the end of a world.
+    "app.engine.replication.files.AGAIN": 30.0,
     "app.engine.replication.transfers.LOOK": 0.1,
 }
-"""Seconds between two looks of fronts at each other, of which most find nothing: as they are, these would be most of
-all the work here."""
+"""Seconds between two looks of fronts at each other. Most find nothing, and as they are, they would be most of the
+work."""
 
 
 class LoopTime:
