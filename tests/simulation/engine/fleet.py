@@ -19,12 +19,12 @@ import anyio
 from app.actors.client_pool import ServerClients
 from app.application import open_clients
 from app.cli import front as front_command
+from app.cli.run import Sharing
 from app.comfy.client import ComfyClient
 from app.comfy.download import save
 from app.comfy.websocket.connect import connect
 from app.config.settings import Config, Server
 from app.core.journal_port import JournalError
-from app.core.replication import Publisher
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.ports import MessageSender
 from app.engine.messages import OfferedServer
@@ -45,7 +45,6 @@ from app.journal.copies.whole_copies import install, standing_of
 from app.journal.migrations import NEWEST
 from app.journal.opening import instance_lock
 from app.journal.sqlite import open_journal
-from app.ports import OtherDisks
 from tests.conftest import inline
 from tests.simulation.board import Board
 from tests.simulation.bot import HANGUPS, SLOWEST_DISK, Bot, Receiver
@@ -195,6 +194,9 @@ class Fleet(Bot):
             files = FrontFiles(process.engine, front.id, process.path, LARGEST, NamedFiles(path, self.clock))
             tasks.start_soon(files.run, name="files of other fronts")
             watch = FrontsWatch(process.engine, front.id)
+            parts = front_command.FrontParts(
+                watch, files, cast("EngineOpenRequests", None), cast("FrontShards", OneShard())
+            )
             standby, code = FrontOnStandby(process.engine, front, journal), None
             while code is None:
                 with instance_lock(path):
@@ -202,33 +204,16 @@ class Fleet(Bot):
                 self._active = process
                 self._say(f"{process.name} is active with epoch {turn.lease.epoch}")
                 code = await front_command._be_active(  # pyright: ignore[reportPrivateUsage]
-                    process.engine,
-                    turn,
-                    config,
-                    path,
-                    files,
-                    watch,
-                    cast("EngineOpenRequests", None),
-                    cast("FrontShards", OneShard()),
-                    drain=self._plan.drain,
+                    process.engine, turn, config, path, parts, drain=self._plan.drain
                 )
                 self._say(f"{process.name} is no longer active: {code}")
             tasks.cancel_scope.cancel()
 
-    async def _run_bot(
-        self,
-        config: Config,
-        *,
-        drain: bool,
-        publisher: Publisher,
-        others: OtherDisks,
-        fronts: FrontsWatch,
-        open_requests: object,
-        shards: object,
-        stop: anyio.Event,
-    ) -> int:
+    async def _run_bot(self, config: Config, *, drain: bool, sharing: Sharing) -> int:
         """See `app.cli.run.run_bot`."""
-        del drain, fronts, open_requests, shards
+        del drain
+        publisher = sharing.publisher
+        assert publisher is not None
         process = PROCESS.get()
         path = process.path / "atelier.db"
         self._recorder.move(path)
@@ -246,10 +231,10 @@ class Fleet(Bot):
                     folder=process.path,
                     sender=cast("MessageSender", GatedSender(process, self._board)),
                     is_suspended=lambda: journal.is_suspended,
-                    others=others,
+                    others=sharing.others,
                     gate=process.gate,
                     settled_after=SETTLED,
-                    stop=stop,
+                    stop=sharing.stop,
                     lease=publisher.lease,
                 )
                 return await self._serve(journal, config, around)
