@@ -83,10 +83,12 @@ RARELY = {
     "app.engine.replication.copies.LOOK": 0.1,
     "app.engine.replication.files.LOOK": 0.1,
     "app.engine.replication.files.SOON": 2.0,
+    # A file that no front had is asked for again before the end of a world.
+    "app.engine.replication.files.AGAIN": 30.0,
     "app.engine.replication.transfers.LOOK": 0.1,
 }
-"""Seconds between two looks of fronts at each other, of which most find nothing: as they are, these would be most of
-all the work here."""
+"""Seconds between two looks of fronts at each other. Most find nothing, and as they are, they would be most of the
+work."""
 
 
 class LoopTime:
@@ -191,11 +193,9 @@ class Fleet(Bot):
         async with anyio.create_task_group() as tasks:
             files = FrontFiles(process.engine, front.id, process.path, LARGEST, NamedFiles(path, self.clock))
             tasks.start_soon(files.run, name="files of other fronts")
+            watch = FrontsWatch(process.engine, front.id)
             parts = front_command.FrontParts(
-                FrontsWatch(process.engine, front.id),
-                files,
-                cast("EngineOpenRequests", None),
-                cast("FrontShards", OneShard()),
+                watch, files, cast("EngineOpenRequests", None), cast("FrontShards", OneShard())
             )
             standby, code = FrontOnStandby(process.engine, front, journal), None
             while code is None:
@@ -204,12 +204,7 @@ class Fleet(Bot):
                 self._active = process
                 self._say(f"{process.name} is active with epoch {turn.lease.epoch}")
                 code = await front_command._be_active(  # pyright: ignore[reportPrivateUsage]
-                    process.engine,
-                    turn,
-                    config,
-                    path,
-                    parts,
-                    drain=self._plan.drain,
+                    process.engine, turn, config, path, parts, drain=self._plan.drain
                 )
                 self._say(f"{process.name} is no longer active: {code}")
             tasks.cancel_scope.cancel()
