@@ -10,7 +10,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     backup/         backups of the data folder: made while the bot runs, verified, restored
     comfy/          ComfyUI: HTTP client; websocket/ has the connection and its decoder
     discord/        Discord: gateway/ (hikari), requests/, messages/, files/, ui/
-    journal/        jobs on disk: SQLite store, serialization, migrations
+    journal/        jobs on disk: the SQLite store; tables/ (its statements), access/ (how tasks use it), copies/
     webhook         posts alerts
     http/           health and metrics for those who operate the bot
     simulator/      an embedded ComfyUI: engine/, nodes/, http/, media/, art/
@@ -26,7 +26,7 @@ Where things are. Imports point down this list, and `tests/test_dependencies.py`
     reasons/        why something failed or was refused, as data: of jobs, servers, files and alerts
     mailbox         the conflating stream
     system/         signals, standard streams, logs, and what systemd is told
-    config          every setting
+    config/         every setting; tables/ reads those of atelier.toml
 
 To understand the whole, read `events`, `application` and one actor.
 """

@@ -231,8 +231,10 @@ async def open_clients(
 
 
 @asynccontextmanager
-async def open_workers(config: Config, client_id: str, *, once: bool = False) -> AsyncGenerator[Workers | None]:
-    """Find workers through the engine within the block; None without an engine.
+async def open_workers(
+    config: Config, client_id: str, *, once: bool = False, lease: tuple[str, bytes] | None = None
+) -> AsyncGenerator[Workers | None]:
+    """Find workers through the engine within the block; None without an engine. `lease` is that of `FrontSettings`.
 
     With `once`, an engine that cannot be used is neither waited for nor logged: see `Workers.engine`. Raises `OSError`
     for a CA file that cannot be read.
@@ -252,6 +254,7 @@ async def open_workers(config: Config, client_id: str, *, once: bool = False) ->
         save=save_stream,
         run_sync=to_thread.run_sync,
         largest_result=config.largest_result * 2**20,
+        lease=lease,
     )
     async with open_engine(config.engine, quiet=once) as engine, anyio.create_task_group() as tasks:
         workers = Workers(engine, settings)
@@ -348,12 +351,14 @@ async def run(
     asked: bool = False,
     others: OtherDisks | None = None,
     stop: anyio.Event | None = None,
+    lease: tuple[str, bytes] | None = None,
 ) -> int:
     """Run until the frontend returns, or until a signal or `stop` ends it. Without `alerts` nobody is alerted.
 
     `load` loads the configuration again when its file changes and after SIGHUP; it raises `ConfigError`. Without it,
     the configuration stays as it is. `reloaded` is called with each new one, for what the frontend can change, and all
-    of it happens in a block of `reloading`. `asked` and `others` are those of `open_services`.
+    of it happens in a block of `reloading`. `asked` and `others` are those of `open_services`, and `lease` is that of
+    `open_workers`.
 
     Without a journal, jobs are kept only while this runs. `client_id` is that of `open_clients`. With `drain`, the
     first signal lets the jobs that servers have finish, and the second one stops at once. One signal more ends the
@@ -370,7 +375,7 @@ async def run(
         settings = {name: replace(each, power=None) for name, each in settings.items()}
         journal = MemoryJournal()
     async with (
-        open_workers(config, client_id) as workers,
+        open_workers(config, client_id, lease=lease) as workers,
         open_clients(config, client_id, workers) as clients,
         open_services(
             clients,

@@ -49,6 +49,11 @@ class Noted:
         self._since: dict[str, dict[JobId, float]] = {}
         self._more = anyio.Event()
 
+    @property
+    def is_suspended(self) -> bool:
+        """See `Journal`."""
+        return self._journal.is_suspended
+
     async def record(
         self,
         jobs: Sequence[Job],

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import errno
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import assert_never
 
@@ -48,7 +47,7 @@ from app.core.effects import (
 from app.core.jobs.job import JobRequest, Upload
 from app.events import ChosenModel, NodeId, PromptId, ServerName
 from app.node_cache import NodeCache
-from app.ports import Comfy, ConnectionLost, Graph, History, Json, OtherDisks, Refused, RunSync
+from app.ports import Comfy, ConnectionLost, Graph, History, Json, OtherDisks, Refused, RunSync, Ticket
 from app.reasons import Reason
 from app.reasons.jobs import InputUnreadable, InternalError, JobReason, ResultUnwritable, log_fields
 from app.reasons.servers import (
@@ -217,7 +216,8 @@ class EffectRunner:
 
     The servers in `comfies`, `nodes` and `connections` may come and go. Unless `wait_for_disk`, a result for which the
     disk has no room is given up. `run_command` runs what starts and stops servers. `others` are the disks that may have
-    files which this one lacks.
+    files which this one lacks. While `is_suspended` says that another process may continue the jobs, nothing is
+    submitted.
     """
 
     def __init__(
@@ -230,7 +230,9 @@ class EffectRunner:
         wait_for_disk: bool = True,
         run_command: commands.RunCommand = commands.run_command,
         others: OtherDisks | None = None,
+        is_suspended: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_suspended = is_suspended
         self._run_command = run_command
         self._others = others
         self._comfies = comfies
@@ -301,11 +303,18 @@ class EffectRunner:
 
     async def _submit(self, effect: SubmitPrompt) -> EffectResult:
         completion = self._completion(effect.server)
-        submit = partial(completion.comfy.submit, effect.prompt, paid=effect.request.is_paid)
         sent = False
+
+        async def submit(graph: Graph) -> Ticket:
+            nonlocal sent
+            if self._is_suspended():
+                # This process may have stood still since the prompt was recorded, and another one has the job by now.
+                raise ConnectionLost(RefusedConnection())
+            sent = True
+            return await completion.comfy.submit(effect.prompt, graph, paid=effect.request.is_paid)
+
         try:
             graph = await completion.complete(effect.request)
-            sent = True
             try:
                 ticket = await submit(graph)
             except Refused as refusal:

@@ -138,6 +138,7 @@ class PromptRegistry:
             wait_for_disk=wait_for_disk,
             run_command=run_command,
             others=others,
+            is_suspended=lambda: journal.is_suspended,
         )
         self.work = Work(self._job_table.jobs, self._reconciler.servers, self._job_table.tally)
         self.overview = Overview(self._job_table, servers, self._scheduler.line)

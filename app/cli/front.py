@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 import anyio
@@ -25,7 +25,7 @@ from app.cli.arguments.commands import RunFront
 from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
 from app.cli.engine_loss import WITHOUT_LIBRARY
-from app.cli.run import run_bot
+from app.cli.run import Sharing, run_bot
 from app.config.settings import Config
 from app.entry_points import run_loop
 from app.ports import ConnectionLost
@@ -72,9 +72,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         return 2
     path = journal_path(config)
     from app.engine.replication.messages import Front
-    from app.engine.replication.open_requests import EngineOpenRequests
     from app.engine.replication.standby import FrontOnStandby, JournalFile
-    from app.engine.replication.watch import FrontsWatch
     from app.journal.copies.replica import open_replica
     from app.journal.copies.whole_copies import install, standing_of
     from app.journal.migrations import NEWEST
@@ -94,35 +92,20 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
         await to_thread.run_sync(delete_unfinished, config.data)
     async with (
         open_engine(settings) as engine,
-        _holding_shards(engine, front, config) as shards,
-        _watching(config, FrontsWatch(engine, front.id, shards.counts)) as watch,
-        _copying_files(engine, front.id, config, path) as files,
-        _keeping_open_requests(EngineOpenRequests(engine, front.id)) as open_requests,
+        _open_parts(engine, front, config, path) as parts,
     ):
         logger.info("this front is on standby", front=front.name, engine=settings.address)
         await to_thread.run_sync(_import_all)
         standby = FrontOnStandby(engine, front, journal, force=command.force)
         while True:
-            async with served_on_standby(config, watch):
+            async with served_on_standby(config, parts.watch):
                 with instance_lock(path):
                     async with _without_old_files(config, path):
                         turn = await standby.wait()
-            code = await _be_active(
-                engine, turn, config, path, files, watch, open_requests, shards, drain=command.drain
-            )
+            code = await _be_active(engine, turn, config, path, parts, drain=command.drain)
             if code is not None:
                 return code
             logger.warning("this front is on standby again", front=front.name)
-
-
-@asynccontextmanager
-async def _watching(config: Config, watch: FrontsWatch) -> AsyncGenerator[FrontsWatch]:
-    """Watch the fronts within the block, if metrics are served."""
-    async with anyio.create_task_group() as tasks:
-        if config.http.host:
-            tasks.start_soon(watch.run, name="fronts")
-        yield watch
-        tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -155,38 +138,29 @@ async def _without_old_files(config: Config, path: Path) -> AsyncGenerator[None]
             tasks.cancel_scope.cancel()
 
 
+class FrontParts(NamedTuple):
+    """What works for the whole life of a front, whether it is active or on standby."""
+
+    watch: FrontsWatch
+    files: FrontFiles
+    open_requests: EngineOpenRequests
+    shards: FrontShards
+
+
 @asynccontextmanager
-async def _copying_files(engine: Engine, front: str, config: Config, path: Path) -> AsyncGenerator[FrontFiles]:
-    """Copy files of jobs from other fronts, and to them, within the block."""
+async def _open_parts(engine: Engine, front: Front, config: Config, path: Path) -> AsyncGenerator[FrontParts]:
+    """Run the parts within the block: metrics, files of jobs, who waits for an answer, and shards of the gateway.
+
+    At its end, other fronts take this one's shards before it lets go of them.
+    """
+    from app.engine.connection import open_engine
     from app.engine.replication.files import FrontFiles
+    from app.engine.replication.front_shards import FrontShards
+    from app.engine.replication.open_requests import EngineOpenRequests
+    from app.engine.replication.watch import FrontsWatch
     from app.journal.copies.named_files import NamedFiles
 
     largest = max(config.largest_result * 2**20, LARGEST_INPUT)
-    files = FrontFiles(engine, front, config.data, largest, NamedFiles(path))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(files.run, name="files of other fronts")
-        try:
-            yield files
-        finally:
-            tasks.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _keeping_open_requests(open_requests: EngineOpenRequests) -> AsyncGenerator[EngineOpenRequests]:
-    """Write within the block who waits for an answer, also what a bot has left that is not the active one any more."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(open_requests.run, name="open requests")
-        try:
-            yield open_requests
-        finally:
-            tasks.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _holding_shards(engine: Engine, front: Front, config: Config) -> AsyncGenerator[FrontShards]:
-    """Hold this front's shards of Discord's gateway within the block; at its end, others may take them first."""
-    from app.engine.connection import open_engine
-    from app.engine.replication.front_shards import FrontShards
 
     async def hold(shards: FrontShards) -> float:
         # Only here: hikari alone takes half a second.
@@ -207,25 +181,27 @@ async def _holding_shards(engine: Engine, front: Front, config: Config) -> Async
     until_left = anyio.CancelScope(shield=True)
     async with anyio.create_task_group() as tasks:
         shards = await tasks.start(run, name="shards")
+        parts = FrontParts(
+            FrontsWatch(engine, front.id, shards.counts),
+            FrontFiles(engine, front.id, config.data, largest, NamedFiles(path)),
+            EngineOpenRequests(engine, front.id),
+            shards,
+        )
+        if config.http.host:
+            tasks.start_soon(parts.watch.run, name="fronts")
+        tasks.start_soon(parts.files.run, name="files of other fronts")
+        tasks.start_soon(parts.open_requests.run, name="open requests")
         try:
-            yield shards
+            yield parts
         finally:
             with anyio.CancelScope(shield=True):
                 await shards.leave()
             until_left.cancel()
+            tasks.cancel_scope.cancel()
 
 
 async def _be_active(
-    engine: Engine,
-    turn: Turn,
-    config: Config,
-    path: Path,
-    files: FrontFiles,
-    watch: FrontsWatch,
-    open_requests: EngineOpenRequests,
-    shards: FrontShards,
-    *,
-    drain: bool,
+    engine: Engine, turn: Turn, config: Config, path: Path, parts: FrontParts, *, drain: bool
 ) -> int | None:
     """Run the bot; return its exit code, None if this front is no longer the active one."""
     from app.engine.replication.copies import CopySender
@@ -239,23 +215,22 @@ async def _be_active(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lease.keep, name="lease")
-        tasks.start_soon(shards.direct, lease, name="shards of fronts")
+        tasks.start_soon(parts.shards.direct, lease, name="shards of fronts")
         try:
             if not await _announce(turn, path):
                 return None
             tasks.start_soon(CopySender(engine, lease, path, copy).run, name="copies of the journal")
             publisher = JournalPublisher(engine, lease)
             # Not cancelled when the lease is lost, because it answers those who are waiting for an answer.
-            code = await run_bot(
-                config,
-                drain=drain,
+            sharing = Sharing(
                 publisher=publisher,
-                others=files,
-                fronts=watch,
-                open_requests=open_requests,
-                shards=shards,
+                others=parts.files,
+                watch=parts.watch,
+                open_requests=parts.open_requests,
+                shards=parts.shards,
                 stop=lease.lost,
             )
+            code = await run_bot(config, drain=drain, sharing=sharing)
             return None if lease.lost.is_set() and not code else code
         finally:
             with anyio.move_on_after(GIVING_UP, shield=True):

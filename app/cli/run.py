@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import structlog
 from anyio import to_thread
+from msgspec import Struct
 
 from app.cli.arguments.program import PROGRAM
 from app.cli.data_folder import journal_path
@@ -30,22 +31,26 @@ LAST_LOOK = 0.5
 """Seconds for a look at the journal when the bot ends: it may be held by another program."""
 
 
-async def run_bot(
-    config: Config,
-    *,
-    drain: bool,
-    publisher: Publisher | None = None,
-    others: OtherDisks | None = None,
-    fronts: FrontsWatch | None = None,
-    open_requests: OpenRequestStore | None = None,
-    shards: SharedShards | None = None,
-    stop: anyio.Event | None = None,
-) -> int:
-    """Run the bot until it is stopped, by a signal or by `stop`; return the exit code.
+class Sharing(Struct, frozen=True, kw_only=True):
+    """What a front's bot shares with other fronts; with nothing, the bot is alone.
 
-    A `publisher` gets what the journal writes, `others` are the disks of other fronts, `fronts` is for the metrics,
-    `open_requests` keeps who waits for an answer, for other fronts, and `shards` are those that fronts share.
+    `publisher` gets what the journal writes, `others` are the disks of other fronts, `watch` is for the metrics,
+    `open_requests` keeps who waits for an answer, `shards` are those that fronts share, and `stop` ends the bot.
     """
+
+    publisher: Publisher | None = None
+    others: OtherDisks | None = None
+    watch: FrontsWatch | None = None
+    open_requests: OpenRequestStore | None = None
+    shards: SharedShards | None = None
+    stop: anyio.Event | None = None
+
+
+ALONE = Sharing()
+
+
+async def run_bot(config: Config, *, drain: bool, sharing: Sharing = ALONE) -> int:
+    """Run the bot until it is stopped, by a signal or by what it shares; return the exit code."""
     if not config.discord_token:
         complain(f"no DISCORD_TOKEN is set; try “{PROGRAM} demo”, or “generate”.")
         return 2
@@ -63,8 +68,9 @@ async def run_bot(
     path = journal_path(config)
     # The journal and the results are what people asked for: only this user reads what is created from here on.
     os.umask(0o077)
-    sources, manager = Sources(fronts=fronts), ServiceManager(os.environ)
-    sources.engine = fronts.engine if fronts is not None else None
+    publisher, others, watch = sharing.publisher, sharing.others, sharing.watch
+    sources, manager = Sources(fronts=watch), ServiceManager(os.environ)
+    sources.engine = watch.engine if watch is not None else None
     async with (
         open_http(config, sources) as page,
         open_alerts(config.alerts) as alerts,
@@ -80,8 +86,8 @@ async def run_bot(
             is_suspended=lambda: journal.is_suspended,
             active_for=(lambda: publisher.active_for) if publisher is not None else None,
             others=others,
-            open_requests=open_requests,
-            shards=shards,
+            open_requests=sharing.open_requests,
+            shards=sharing.shards,
         )
         sources.journal, sources.discord = journal, bot
 
@@ -134,7 +140,8 @@ async def run_bot(
                 reloading=manager.reloading,
                 asked=True,
                 others=others,
-                stop=stop,
+                stop=sharing.stop,
+                lease=publisher.lease if publisher is not None else None,
             )
         with anyio.move_on_after(LAST_LOOK):
             if left := left_on(await journal.on_periods()):

@@ -84,6 +84,11 @@ class JobPage(Struct, frozen=True):
 class Journal(Protocol):
     """Keeps every accepted job until its terminal update has been shown."""
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nothing may be written now, because another process may write the journal and continue its jobs."""
+        ...
+
     async def record(
         self,
         jobs: Sequence[Job],

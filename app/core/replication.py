@@ -77,12 +77,11 @@ class Standing(Struct, frozen=True):
 def may_be_written(standing: Standing, head: Position | None) -> bool:
     """Whether nobody was told anything that this journal lacks; `head` is what was published last.
 
-    Without a head, the engine lost everything or had nothing yet: only a journal that was written last is known to have
-    all of it.
+    Without a head, the engine lost everything or had nothing yet, and nobody can tell.
     """
     position = standing.position
     if head is None:
-        return standing.role == "active" and not standing.is_empty
+        return False
     if head in standing.sealed:
         return True
     # A copy has only what was published, so the engine has lost its last moments.
@@ -101,6 +100,11 @@ class Publisher(Protocol):
     @property
     def active_for(self) -> float:
         """Seconds for which no other process can write the journal; 0 if one may write it now."""
+        ...
+
+    @property
+    def lease(self) -> tuple[str, bytes]:
+        """The key and the value of what the engine has for as long as no other process can write the journal."""
         ...
 
     async def publish(self, batches: Sequence[SealedBatch]) -> None:

@@ -30,8 +30,10 @@ class Follower:
     Each stream has one reader, so what was read is deleted. A receiver must return at once, and raises nothing.
     """
 
-    def __init__(self, engine: Engine, wake: str) -> None:
+    def __init__(self, engine: Engine, wake: str, lost: Callable[[], None]) -> None:
+        """`lost` is called when the connection is lost: the engine may have forgotten entries that were not read."""
         self._engine = engine
+        self._lost = lost
         self._wake = wake
         self._woken = FIRST
         self._positions: dict[str, str] = {}
@@ -60,6 +62,7 @@ class Follower:
                 await self._step()
             except ConnectionLost:
                 # The engine says in the log that it is away; the positions stay.
+                self._lost()
                 await anyio.sleep(0.01)
 
     async def _step(self) -> None:

@@ -19,6 +19,11 @@ return id
 """
 """Add an entry to a stream that keeps about so many entries and expires if nothing is added for so long."""
 
+ADD_WHILE_HELD = f"""
+if redis.call('GET', KEYS[2]) ~= ARGV[4] then return '' end
+{ADD}"""
+"""The same, if a lease (2) still has this value; else the answer is empty."""
+
 REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

@@ -25,6 +25,11 @@ class MemoryJournal:
         self._runs: deque[Run] = deque(maxlen=MOST_RUNS)
         self._served = NOTHING_SERVED
 
+    @property
+    def is_suspended(self) -> bool:
+        """See `app.core.journal_port.Journal`."""
+        return False
+
     async def record(
         self,
         jobs: Sequence[Job],

@@ -62,7 +62,7 @@ class SqliteJournal:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether nothing may be written now, because another process may write the journal."""
+        """See `app.core.journal_port.Journal`."""
         return self._calls.is_suspended
 
     @property

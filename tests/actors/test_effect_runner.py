@@ -36,6 +36,7 @@ from app.core.effects import (
     SaveInterrupted,
     ServerQueried,
     SubmitPrompt,
+    SubmitUncertain,
     Unreachable,
 )
 from app.core.jobs.job import FirstChoice, JobRequest
@@ -141,6 +142,18 @@ async def test_a_server_is_asked_for_its_models_once_and_again_when_it_refuses(t
         assert await _posted(effects, way) == ["prompt"]
         way.lead_to(Simulator(tmp_path, run_sync=inline, models={"checkpoints": ("another.safetensors",)}))
         assert await _posted(effects, way) == ["prompt", "object_info", "prompt"]
+
+
+async def test_nothing_is_submitted_once_another_process_may_have_the_job(tmp_path: Path) -> None:
+    way = Counting(Simulator(tmp_path, steps=1, step_time=0.001, run_sync=inline))
+    async with open_comfy_client(Server(url="http://here"), new_prompt_id(), run_sync=inline, transport=way) as comfy:
+        nodes = {HERE: NodeCache(comfy)}
+        # The process stands still while the graph is completed.
+        effects = EffectRunner({HERE: comfy}, nodes, {}, run_sync=inline, is_suspended=lambda: bool(way.asked))
+        answer = await effects.do(_post())
+        assert isinstance(answer, SubmitUncertain)
+        assert not answer.sent
+        assert "/prompt" not in way.asked
 
 
 async def test_completing_and_mending_a_graph_leaves_that_of_the_request_as_it_is(tmp_path: Path) -> None:

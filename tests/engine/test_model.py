@@ -55,6 +55,13 @@ def drawn(rng: random.Random) -> Command:
         ids.given.append(await engine.add("requests", data, longest=1000, seconds=LONG * is_new))
         return None
 
+    async def add_while_held(engine: Engine, ids: Ids) -> object:
+        added = await engine.script(scripts.ADD_WHILE_HELD, ["requests", value], [1000, 0, data, b"1"])
+        assert isinstance(added, bytes)
+        if added:
+            ids.given.append(added.decode())
+        return bool(added)
+
     async def read(engine: Engine, ids: Ids) -> object:
         streams = await engine.read({"requests": ids.at(place), "journal": FIRST}, block=0.001, most=most)
         return {key: [(ids.place(entry.id), entry.data) for entry in entries] for key, entries in streams.items()}
@@ -92,12 +99,13 @@ def drawn(rng: random.Random) -> Command:
         lambda engine, ids: engine.remove("requests", ids.at(place), "1-1"),
         lambda engine, _: engine.script(scripts.REPLACE, [value], [data, b"2 x", 60_000]),
         lambda engine, _: engine.script(replication.ACQUIRE, ["lease", "head", "count"], [data, epoch, b"me", 60_000]),
-        lambda engine, _: engine.script(replication.REGAIN, ["lease", "count"], [data, epoch, 60_000]),
+        lambda engine, _: engine.script(replication.REGAIN, ["lease", "count"], [data, epoch, 60_000, number % 4]),
         lambda engine, _: engine.script(
             replication.ANNOUNCE, ["lease", "journal", "head"], [data, f"line {number} ff"]
         ),
         lambda engine, _: engine.script(replication.WAITING, [value, other, stream], []),
         add,
+        add_while_held,
         add,
         read,
         entries,

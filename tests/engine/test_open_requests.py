@@ -77,10 +77,14 @@ async def test_an_engine_that_is_away_is_waited_for() -> None:
             requests.put(OpenRequest("a"))
             await until_kept(engine, "a")
             valkey.kill()
-            requests.put(OpenRequest("b"))
             assert await requests.take_left() == []
+            requests.put(OpenRequest("c"))
+            await anyio.wait_all_tasks_blocked()
+            requests.remove("c")
             valkey.start()
             await engine.ready()
+            await anyio.wait_all_tasks_blocked()
+            requests.put(OpenRequest("b"))
             with anyio.fail_after(PATIENCE):
                 while "b" not in tokens(await EngineOpenRequests(engine, "second").take_left()):  # noqa: ASYNC110
                     await anyio.sleep(0.01)

@@ -1,8 +1,7 @@
-"""The journal's file: what is in it after a crash, and what happens to a wrong one."""
+"""The journal's file: what is in it after a restart, and what happens when it is held, gone or replaced."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import uuid
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from app.core.drafts import LIFETIME, MOST_DRAFTS, StoredDraft
+from app.core.drafts import StoredDraft
 from app.core.gallery import Audience, GalleryQuery
 from app.core.jobs.job import Job, JobRequest, OperatorRequest, State, Transition
 from app.core.journal_port import JournalError, JournalUnavailable, RecordDamaged
@@ -21,8 +20,7 @@ from app.core.limits.moderation import Ban
 from app.core.scheduling.queue.fair_queue import Served
 from app.core.servers.power import PowerRecord
 from app.events import Finished, JobId, ServerName
-from app.journal.migrations import NEWEST
-from app.journal.opening import instance_lock, open_store
+from app.journal.opening import open_store
 from app.journal.reader import Reader
 from app.journal.store import Store
 from app.journal.tables.gallery import Backlog, NewEntry
@@ -192,52 +190,6 @@ def test_an_operators_requests_wait_until_they_are_done(path: Path, store: Store
     assert (request.verb, request.job) == ("cancel", "a")
     store.done(request)
     assert store.requests() == []
-
-
-def test_a_second_owner_is_refused_until_the_first_one_left(path: Path) -> None:
-    with instance_lock(path), pytest.raises(JournalError, match="in use by another Atelier"), instance_lock(path):
-        pass
-    with instance_lock(path):
-        pass
-
-
-def test_a_newer_journal_is_left_alone(path: Path) -> None:
-    with open_store(path, clock=_clock):
-        pass
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA user_version = {NEWEST + 1}")
-    before = path.read_bytes()
-    with pytest.raises(JournalError, match="newer Atelier"), open_store(path, clock=_clock):
-        pass
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("content", [b"this is no database, and long enough to be seen" * 40, b"x"])
-def test_a_file_that_is_no_journal_is_left_alone(path: Path, content: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(content)
-    with pytest.raises(JournalError, match="damaged"), open_store(path, clock=_clock):
-        pass
-    assert path.read_bytes() == content
-
-
-def test_a_damaged_journal_is_named_and_left_alone(path: Path) -> None:
-    with open_store(path, clock=_clock) as store:
-        store.write([([_job(f"{number:05}") for number in range(400)], [])])
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3 : len(content) // 3 + 20_000] = os.urandom(20_000)
-    path.write_bytes(content)
-    with pytest.raises(JournalError, match="damaged"), open_store(path, clock=_clock):
-        pass
-    assert path.read_bytes() == content
-
-
-def test_a_path_that_is_no_file_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="cannot be"), open_store(tmp_path, clock=_clock):
-        pass
-    (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match="cannot be"), open_store(tmp_path / "file" / "a.db", clock=_clock):
-        pass
 
 
 def test_a_full_disk_loses_nothing_that_was_written(path: Path) -> None:
@@ -411,73 +363,6 @@ def test_no_statement_scans_the_jobs_their_transitions_or_their_runs(store: Stor
             if "WHERE id >=" in statement:
                 # With one of the two bounds alone it would be half of all jobs.
                 assert "(id>? AND id<?)" in str(step), f"{statement}: {step}"
-
-
-def test_drafts_are_kept_for_a_while_and_a_person_has_only_a_few(tmp_path: Path) -> None:
-    now = 1000.0
-    with open_store(tmp_path / "j.db", clock=lambda: now, durable=False) as store:
-        for number in range(MOST_DRAFTS + 2):
-            now += 1
-            store.keep_draft(StoredDraft(f"ada {number}", "ada", b"x"))
-            store.keep_draft(StoredDraft(f"ben {number % 2}", "ben", b"y"))
-        assert [store.draft(f"ada {number}") is not None for number in range(3)] == [False, False, True]
-        assert store.draft("ben 0") == StoredDraft("ben 0", "ben", b"y")
-        store.keep_draft(StoredDraft("ben 0", "ben", b"z"))
-        assert store.draft("ben 0") == StoredDraft("ben 0", "ben", b"z")
-        store.drop_draft("ben 0")
-        assert store.draft("ben 0") is None
-        store.forget_person("ben")
-        assert store.draft("ben 1") is None
-        now += LIFETIME + 1
-        assert store.draft("ada 10") is None
-        store.keep_draft(StoredDraft("new", "cy", b"x"))
-        assert store._database.execute("SELECT id FROM drafts").fetchall() == [("new",)]
-
-
-RELEASED = """
-    CREATE TABLE jobs (
-        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, workflow TEXT NOT NULL,
-        accepted REAL NOT NULL, changed REAL NOT NULL, state TEXT NOT NULL, told INTEGER NOT NULL,
-        version INTEGER NOT NULL, server TEXT NOT NULL, prompt TEXT NOT NULL, wish BLOB NOT NULL, record BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX jobs_unfinished ON jobs (number) WHERE told = 0;
-    CREATE INDEX jobs_by_owner ON jobs (owner, number);
-    CREATE TABLE transitions (
-        number INTEGER PRIMARY KEY, job TEXT NOT NULL, at REAL NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL,
-        server TEXT NOT NULL, prompt TEXT NOT NULL, cause TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX transitions_by_job ON transitions (job, number);
-    CREATE TABLE requests (
-        number INTEGER PRIMARY KEY, at REAL NOT NULL, verb TEXT NOT NULL, job TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE preferences (
-        owner TEXT NOT NULL, workflow TEXT NOT NULL, told BLOB NOT NULL, PRIMARY KEY (owner, workflow)
-    ) STRICT;
-    PRAGMA user_version = 2;
-"""
-"""The journal as version 2 made it."""
-
-
-def test_a_journal_of_the_version_before_is_brought_up_to_date_with_all_that_is_in_it(path: Path) -> None:
-    path.parent.mkdir()
-    request = b'{"job":"a1","workflow":"w","graph":{},"folder":"out","owner":"ada"}'
-    with closing(sqlite3.connect(path)) as database, database:
-        database.executescript(RELEASED)
-        columns = "id, owner, workflow, accepted, changed, state, told, version, server, prompt, wish, record"
-        row = ("a1", "ada", "w", 5.0, 6.0, "queued", 0, 2, "here", "p", request, b'{"state":2,"version":2}')
-        database.execute(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)
-        database.execute("INSERT INTO preferences VALUES ('ada', 'w', ?)", (b'{"steps":4}',))
-    with open_store(path, clock=_clock) as store:
-        assert store._database.execute("PRAGMA user_version").fetchone() == (NEWEST,)
-        (entry,) = store.newest("queued", 5)
-        assert (entry.job.id, entry.job.state, entry.accepted) == ("a1", State.QUEUED, 5.0)
-        assert store.preferences("ada") == {"w": {"steps": 4}}
-        assert store.runs() == []
-        store.write([([_job("b1")], [])], [run("b1")])
-        assert [job.id for job in store.unfinished()] == ["a1", "b1"]
-    with open_store(path, clock=_clock) as store:
-        assert len(store.newest("", 5)) == 2
-        assert store.runs() == [run("b1")]
 
 
 def test_reading_goes_on_while_another_program_holds_the_journal(path: Path, store: Store) -> None:

@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE
 
 import anyio
 from anyio.abc import Process
@@ -49,12 +50,13 @@ async def bot(
     by_fork: bool = True,
     marks_results: bool = False,
     command: str = "run",
+    log: Path | None = None,
     **more: str,
 ) -> AsyncGenerator[Process]:
     """A bot; at the end of the block it is killed, if it still lives. `more` goes into its environment.
 
-    `command` may be another one that runs a bot. Unless it marks results, or has settings already, it posts them as
-    they are, and needs no media worker for that.
+    `command` may be another one that runs a bot. What it logs is added to the file `log`, or can be read. Unless it
+    marks results, or has settings already, it posts them as they are, and needs no media worker for that.
     """
     own_settings = folder / "atelier.toml"
     if not (marks_results or own_settings.exists()):
@@ -63,8 +65,9 @@ async def bot(
         shutil.copytree(FOLDER / name, folder / "workflows" / name, dirs_exist_ok=True)
     words = [*PROGRAM, command, "--backend", backend, *options]
     env = {**environment(discord, folder, comfy), **more}
-    with forking(by_fork=by_fork):
-        process = await anyio.open_process(words, cwd=folder, env=env)
+    with forking(by_fork=by_fork), ExitStack() as opened:
+        errors = PIPE if log is None else opened.enter_context(log.open("ab"))
+        process = await anyio.open_process(words, cwd=folder, env=env, stderr=errors)
     async with process:
         try:
             yield process

@@ -48,7 +48,9 @@ def front(
     folder.mkdir(exist_ok=True)
     url = f"valkey://127.0.0.1:{valkey.port}"
     name = ("--engine", url, "--name", folder.name)
-    return bot(discord, folder, backend, *name, *options, comfy=comfy, command="front", ATELIER_HTTP=http)
+    # Into a file, because nobody reads it: a front that logs much would wait for a reader.
+    log = folder / "front.log"
+    return bot(discord, folder, backend, *name, *options, comfy=comfy, command="front", log=log, ATELIER_HTTP=http)
 
 
 async def figures(port: int) -> dict[str, str]:

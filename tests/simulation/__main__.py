@@ -1,4 +1,4 @@
-"""`python -m tests.simulation [--seeds N] [--first K] [--backend B] [--crowded]`: until a world breaks a promise."""
+"""`python -m tests.simulation [--seeds N] [--first K] [--backend B] [--crowded | --fleet]`: until one is broken."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--backend", choices=("trio", "asyncio"), default="trio")
     parser.add_argument("--crowded", action="store_true", help="few people with many jobs on many servers")
+    parser.add_argument("--fleet", action="store_true", help="two fronts, and workers, over an engine")
     told = parser.parse_args()
+    draw = crowded if told.crowded else drawn
+    if told.fleet:
+        from tests.simulation.engine.fleet_plan import fleet as draw
     logging.disable()
     logs.configure(debug=False)
     # What was imported is never garbage, and would be looked through again and again.
@@ -32,7 +36,7 @@ def main() -> int:
     began, virtual = time.perf_counter(), 0.0
     for seed in range(told.first, told.first + told.seeds):
         start = time.perf_counter()
-        report = simulate((crowded if told.crowded else drawn)(seed), told.backend)
+        report = simulate(draw(seed), told.backend)
         speeds.append(report.seconds / (time.perf_counter() - start))
         virtual += report.seconds
         endings.update(report.endings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import anyio
 from msgspec import Struct, field
@@ -31,6 +32,10 @@ CHANNEL, DIRECT = "channel", "direct"
 
 GUILD = "guild"
 """The server that the channel belongs to."""
+
+
+DEPART: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("DEPART", default=None)
+"""Lets a request leave the process that makes it, after its turn has come. Raises `Away` if it must not."""
 
 
 class Message(Struct):
@@ -343,12 +348,18 @@ class Board:
         return Seen(message.channel, str(message.number))
 
     async def _reach(self) -> None:
+        if (depart := DEPART.get()) is not None:
+            await self._wait_for_turn()
+            await depart()
         await anyio.sleep(self._rng.uniform(0.02, 0.2))
+        await self._wait_for_turn()
+        if anyio.current_time() < self.away_until:
+            raise Away("Discord does not answer.")
+
+    async def _wait_for_turn(self) -> None:
         # hikari waits for the end of a 429 by itself; whoever called it may not.
         if anyio.current_time() < self.limited_until:
             await anyio.sleep_until(self.limited_until)
-        if anyio.current_time() < self.away_until:
-            raise Away("Discord does not answer.")
 
     def _answer(self, verdict: Verdict = FINE, *, forgets: bool = True) -> None:
         if verdict.unanswered is not None:

@@ -7,7 +7,7 @@ import random
 import signal
 import sqlite3
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,16 +30,16 @@ from app.discord.custom_id import Press
 from app.discord.ui.forms import Form
 from app.discord.user_request import Caller, UserRequest
 from app.events import PromptId, ServerName, Signal
-from app.journal.sqlite import open_journal
+from app.journal.sqlite import SqliteJournal, open_journal
 from app.ports import RunSync
 from app.system.signals import exit_code
 from tests.conftest import inline
 from tests.simulation.board import Board
-from tests.simulation.frontend import SimulatedFrontend
+from tests.simulation.frontend import SimulatedFrontend, Surroundings
 from tests.simulation.malformed import LARGEST
 from tests.simulation.network import Network
 from tests.simulation.offer import Folder
-from tests.simulation.plan import Moment, Plan
+from tests.simulation.plan import Fault, Moment, Plan
 from tests.simulation.recorder import Recorder
 from tests.simulation.server import MemoryComfy, fail
 
@@ -156,6 +156,14 @@ class Bot:
         self.down = down
         self._life.cancel()
 
+    def suffer(self, fault: Fault, until: float) -> None:
+        """Something happens to fronts, workers or the engine: see `tests.simulation.engine.fleet`."""
+        raise AssertionError(fault, until)
+
+    async def differences(self) -> Sequence[str]:
+        """In what the journals of several fronts differ once all is quiet."""
+        return ()
+
     def remove(self, network: Network) -> None:
         """Start again without this server in the configuration."""
         network.gone = True
@@ -216,43 +224,51 @@ class Bot:
         path = self._folder / "atelier.db"
         opened = open_journal(path, run_sync=self._on_disk, clock=self.clock, durable=False)
         async with opened as journal:
+            return await self._serve(journal, self._load(), Surroundings(self._board, self._folder))
 
-            async def frontend(services: Services) -> int:
-                self._closing = services.shutdown
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._note_leaving, services, name="leaving")
-                    door = SimulatedFrontend(
-                        services,
-                        journal,
-                        self._workflows,
-                        self._board,
-                        tasks,
-                        self._folder,
-                        self.clock,
-                        self._recorder,
-                        self._answers,
-                        servers_change=self._plan.servers_change,
-                        notify=self._plan.notify,
-                    )
+    async def _serve(self, journal: SqliteJournal, config: Config, around: Surroundings) -> int:
+        """Run the application on this journal; its exit code."""
 
-                    def open_door() -> None:
-                        self.door = door
-                        self.opened.set()
+        async def frontend(services: Services) -> int:
+            self._closing = services.shutdown
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._note_leaving, services, name="leaving")
+                door = SimulatedFrontend(
+                    services,
+                    journal,
+                    self._workflows,
+                    self._board,
+                    tasks,
+                    self.clock,
+                    self._recorder,
+                    self._answers,
+                    around,
+                    servers_change=self._plan.servers_change,
+                    notify=self._plan.notify,
+                )
 
-                    try:
-                        await door.live(open_door)
-                    finally:
+                def open_door() -> None:
+                    self.door = door
+                    self.opened.set()
+
+                try:
+                    await door.live(open_door)
+                finally:
+                    if self.door is door:
                         self.door, self.opened = None, anyio.Event()
-                return 0
+            return 0
 
-            return await application.run(
-                self._load(),
-                frontend,
-                journal=journal,
-                drain=self._plan.drain,
-                load=self._load if self._plan.servers_change else None,
-                asked=True,
-            )
+        return await application.run(
+            config,
+            frontend,
+            journal=journal,
+            drain=self._plan.drain,
+            load=self._load if self._plan.servers_change and not self._plan.fronts else None,
+            asked=True,
+            others=around.others,
+            stop=around.stop,
+            lease=around.lease,
+        )
 
     def _answers(self, name: ServerName) -> bool:
         """Whether a server says at this moment which nodes it has."""

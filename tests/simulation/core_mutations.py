@@ -119,6 +119,8 @@ def with_looks_while_posting() -> Generator[None]:
 class _Later:
     """A journal that keeps its records in memory."""
 
+    is_suspended = False
+
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.transitions: list[Transition] = []

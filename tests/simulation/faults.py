@@ -18,7 +18,7 @@ from tests.simulation.network import Network
 from tests.simulation.offer import picture
 from tests.simulation.operators import Operators
 from tests.simulation.people import People
-from tests.simulation.plan import OPERATORS, TROUBLE, ByPeople, Edit, Fault, Kind, Moment, Plan, Unexpected
+from tests.simulation.plan import IN_FLEETS, OPERATORS, ByPeople, Edit, Fault, Kind, Moment, Plan, Unexpected
 from tests.simulation.recorder import Recorder
 
 BY_PEOPLE: frozenset[Kind] = frozenset((*get_args(ByPeople), *get_args(Edit)))
@@ -29,6 +29,9 @@ JUMPS = (-86_400.0, -3_600.0, -5.0, 5.0, 900.0, 3_600.0, 86_400.0)
 
 AFTERMATH = ANSWER_TIMEOUT + 5.0
 """Seconds after the end of a fault until nobody waits any more for what it has swallowed."""
+
+TAKEN_OVER = 60.0
+"""Seconds within which a front that is there has taken over, and workers have found it."""
 
 
 class FaultPlayer:
@@ -45,6 +48,7 @@ class FaultPlayer:
         say: Callable[[str], None],
     ) -> None:
         self._mortal = plan.mortal
+        self._trouble = plan.trouble
         self._faults = sorted(plan.faults, key=lambda fault: fault.at)
         self._armed: list[Fault] = []
         self._networks = networks
@@ -59,7 +63,7 @@ class FaultPlayer:
         """Live through all of it, and end with calm."""
         self._bot = bot
         began = anyio.current_time()
-        self._ends = began + TROUBLE
+        self._ends = began + self._trouble
         for fault in self._faults:
             await anyio.sleep_until(began + fault.at)
             if fault.kind == "press_edit":
@@ -93,6 +97,10 @@ class FaultPlayer:
         now = anyio.current_time()
         if fault.kind in OPERATORS:
             self._operators.act(fault, min(fault.seconds, self._ends - now))
+            return
+        if fault.kind in IN_FLEETS:
+            self._recorder.ill.append((now, now + fault.seconds + TAKEN_OVER + AFTERMATH))
+            self._bot.suffer(fault, min(now + fault.seconds, self._ends))
             return
         if fault.kind != "discord_hangs":
             self._recorder.ill.append((now, now + fault.seconds + AFTERMATH))

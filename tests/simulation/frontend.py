@@ -6,7 +6,7 @@ It does what `app.discord.app.DiscordApp` does in Discord; only what hikari does
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
+from msgspec import Struct
 from msgspec.structs import replace
 from PIL import Image
 
@@ -24,8 +25,10 @@ from app.core.jobs.batches import without_parts
 from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
+from app.discord.files.upload import BROUGHT_WITHIN
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.open_requests import OpenRequests
+from app.discord.messages.ports import MessageSender
 from app.discord.requests.dispatcher import RequestDispatcher, typed
 from app.discord.requests.drafts import Drafts
 from app.discord.requests.job_actions import JobActions
@@ -38,6 +41,7 @@ from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
+from app.ports import OtherDisks
 from app.reasons.files import PostingNote, ResultDeleted
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
@@ -54,7 +58,7 @@ from tests.conftest import inline
 from tests.simulation.notices import ChosenWays
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from app.application import Services
     from app.core.journal_port import JobHistory
@@ -80,6 +84,24 @@ PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.interactions.handlers.PATIENCE`)."""
 
 
+class Surroundings(Struct, frozen=True):
+    """What a front has around it. Jobs are shown by `shown_by`, everything else by `sender`, None for the same."""
+
+    shown_by: MessageSender
+    folder: Path
+    sender: MessageSender | None = None
+    is_suspended: Callable[[], bool] = lambda: False
+    others: OtherDisks | None = None
+    gate: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
+    """Returns once this process does not stand still."""
+    settled_after: float | None = None
+    """See `LiveMessages`."""
+    stop: anyio.Event | None = None
+    """Set when the application is to stop."""
+    lease: tuple[str, bytes] | None = None
+    """See `app.application.open_workers`."""
+
+
 class SimulatedFrontend:
     """Owns the live messages of one run. The recorder is told of every exception that the dispatcher lets through."""
 
@@ -90,10 +112,10 @@ class SimulatedFrontend:
         workflows: Folder,
         board: Board,
         tasks: TaskGroup,
-        folder: Path,
         clock: Callable[[], float],
         recorder: Recorder,
         answers: Callable[[ServerName], bool],
+        around: Surroundings,
         *,
         servers_change: bool,
         notify: str,
@@ -104,6 +126,7 @@ class SimulatedFrontend:
         self._tasks = tasks
         self._recorder = recorder
         self._servers_change = servers_change
+        self._gate = around.gate
         self._workflows = workflows
         self._answers = answers
         self._known: set[ServerName] = set()
@@ -115,17 +138,28 @@ class SimulatedFrontend:
             tasks,
             services.registry,
             catalog,
-            board,
-            fit,
+            around.shown_by,
+            partial(fit, others=around.others),
             notifications=notifications,
             hide=job_history.hide_from_gallery,
             possible_changes=variations.possible,
+            others=around.others,
+            settled_after=around.settled_after,
         )
         self.live_messages.now = clock
-        self._responder = Responder(board)
+        self._responder = Responder(around.sender or board)
         choices, moderation = Choices(services.nodes), Moderation(job_history)
         job_factory = JobFactory(
-            catalog, choices, job_history, Photos(), folder, services.draining, moderation, variations
+            catalog,
+            choices,
+            job_history,
+            Photos(),
+            around.folder,
+            services.draining,
+            moderation,
+            variations,
+            around.is_suspended,
+            around.others,
         )
         allowances, drafts = Allowances(Limits(), no_positions, moderation), Drafts(job_history)
         actions = JobActions(
@@ -138,6 +172,7 @@ class SimulatedFrontend:
             guarded=GUARDED,
             living=self.live_messages.living,
             delete_results=partial(inline, delete_results),
+            others=around.others,
         )
         self._dispatcher = RequestDispatcher(
             actions=actions,
@@ -203,6 +238,7 @@ class SimulatedFrontend:
         async def refuse(sentence: str) -> None:
             await self._responder.refuse(request.caller, sentence, typed(request.action))
 
+        await self._gate()
         work = self._watched(f"the dispatcher broke on {request!r}", partial(self._dispatcher.take, request))
         await run_request(work, "a request failed", refuse)
 
@@ -224,6 +260,7 @@ class SimulatedFrontend:
         over, answer = anyio.Event(), list[Form | str | None]()
 
         async def ask() -> None:
+            await self._gate()
             answer.append(await self._dispatcher.form(press, caller))
 
         async def ask_and_say() -> None:
@@ -256,11 +293,13 @@ class Photos:
 
 @asynccontextmanager
 async def fit(
-    files: Sequence[str], limit: int, person: str, *, made: bool = True
+    files: Sequence[str], limit: int, person: str, *, made: bool = True, others: OtherDisks | None = None
 ) -> AsyncGenerator[tuple[list[Upload], list[PostingNote]]]:
     """See `app.discord.messages.ports.PrepareFiles`: every file is small enough here, whoever it belongs to."""
     del person
     await anyio.lowlevel.checkpoint()
+    if files and others is not None:
+        await others.bring(files, BROUGHT_WITHIN)
     yield uploads(files)
 
 
@@ -270,12 +309,15 @@ def uploads(files: Sequence[str]) -> tuple[list[Upload], list[PostingNote]]:
     return found, [ResultDeleted()] if len(found) < len(files) else []
 
 
-def last_cards(job: Job, workflows: Mapping[str, Workflow]) -> tuple[Card, ...]:
-    """What a job's message must say in the end, and the messages that continue it."""
+def last_cards(job: Job, workflows: Mapping[str, Workflow], *, beside: bool = True) -> tuple[Card, ...]:
+    """What a job's message must say in the end, and the messages that continue it.
+
+    Its result is shown `beside` what it was made from.
+    """
     shown, terminal_update = _view(job, workflows), job.terminal_update
     shown.terminal_update = terminal_update
     files = terminal_update.files if isinstance(terminal_update, Finished) else ()
-    before = uploads([shown.before])[0] if shown.before and len(files) == 1 else []
+    before = uploads([shown.before])[0] if beside and shown.before and len(files) == 1 else []
     return render(shown, uploads(files)[0], replace(before[0], name=f"before-{before[0].name}") if before else None)
 
 

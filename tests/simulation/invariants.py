@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.discord.messages.delivery import nonce
 from app.discord.ui.components import MOST_PICTURES, Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
-from app.reasons.jobs import BatchIncomplete
+from app.reasons.jobs import BatchIncomplete, InputUnreadable
 from app.texts.discord.answers import NOT_TAKEN
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
@@ -23,7 +24,7 @@ from tests.simulation.network import Network
 from tests.simulation.notified import Times, check_notifications
 from tests.simulation.offer import LONGEST_STEP, ending_of, offered, streams
 from tests.simulation.pictures import expected, expected_of
-from tests.simulation.plan import Kind, Plan
+from tests.simulation.plan import IN_FLEETS, Kind, Plan
 from tests.simulation.recorder import Recorder
 
 ENDS = {state.name.lower() for state in State if state.settled and state is not State.DELIVERED}
@@ -52,8 +53,14 @@ HEARD = 5.0
 ANSWERED = 10.0
 """Seconds after which a person knows how a job ended that they cancelled."""
 
-WAITING_KINDS: set[Kind] = {"kill", "stop", "disk_full", "journal_locked", "journal_damaged", "sync_fails", "removed"}
+WAITING_KINDS: set[Kind] = {
+    *("kill", "stop", "disk_full", "journal_locked", "journal_damaged", "sync_fails", "removed"),
+    *IN_FLEETS,
+}
 """Faults while which nothing can be answered, because the bot or its journal is not there."""
+
+AWAY: set[Kind] = {"kill_front", "stop_front", "freeze_front", "cut_front", "silent_engine", "lost_answers"}
+"""Faults while which the only disk that has a file may be out of reach."""
 
 UNEDITABLE: set[Kind] = {"channel_closed", "nowhere", "channel_removed"}
 """Faults after which two messages may show a result: one shows it without our knowing, and refuses the next edit."""
@@ -107,6 +114,8 @@ def broken(
             yield from check_a_hang_stays_with_its_message(job, transitions, board, recorder, began)
         if not kinds & WAITING_KINDS and not jumps:
             yield from check_cancel_is_answered(transitions)
+    for lost in recorder.told.keys() - jobs.keys():
+        yield f"{lost} was told, and is in no journal any more"
     for job in jobs.values():
         if job.request.batch is not None:
             yield from check_batch(job, jobs, store.transitions(job.id))
@@ -425,8 +434,15 @@ def _shown(
     for number, cards in results.items():
         if not cards:
             continue
-        after = shown[number][shown[number].index(due) :] if due in cards else []
-        if any(not is_last_word(card) for card in after):
+        if kinds & AWAY and due not in cards:
+            # What it was made from may have been on a disk that could not be reached.
+            due = last_cards(job, workflows, beside=False)[0]
+        if kinds & AWAY:
+            # A result that another front has fetched again has another number in its name.
+            cards = [due if _unnumbered(card) == _unnumbered(due) else card for card in cards]
+        after = shown[number][shown[number].index(due) :] if due in shown[number] else []
+        # What a front has sent that another one has replaced may arrive later; then the result is shown once more.
+        if any(not is_last_word(card) for card in after) and not kinds & AWAY:
             yield f"{job.id} went on in message {number} after its last word"
         told = [card for card in cards if card != due]
         apologies = [card for card in told if is_apology(card, job, recorder) or is_plain(card, job, board)]
@@ -439,6 +455,10 @@ def _shown(
         ends |= any(elsewhere in str(board.messages[number].said[-1]) for elsewhere in ELSEWHERE)
         if len(told) > len(apologies) or not ends:
             yield f"{job.id} was told {told}, and is {job.terminal_update}"
+
+
+def _unnumbered(card: Card) -> str:
+    return re.sub(r"-\d\d\.png", ".png", repr(card))
 
 
 def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]:
@@ -490,7 +510,8 @@ def _deserved(job: Job, transitions: Sequence[TransitionRow], kinds: set[Kind], 
                 yield f"{job.id} was delivered with {files}, and should have ended: {ending}"
         case Failed():
             wrong = {"post_500", "post_500_effect", "malformed", "unread_history"}
-            if ending == "well" and not kinds & wrong and not hurt:
+            away = kinds & AWAY and isinstance(job.terminal_update.reason, InputUnreadable)
+            if ending == "well" and not kinds & wrong and not hurt and not away:
                 yield f"{job.id} failed, and nothing was wrong with it"
         case Cancelled():
             left_out = transitions[-1].transition.cause.startswith("edited by")

@@ -128,6 +128,24 @@ ByOperators: TypeAlias = Literal[
 Edit: TypeAlias = Literal["press_edit"]
 """Somebody edits a job that waits; with a moment, the form is filled in before it and sent exactly then."""
 
+InFleet: TypeAlias = Literal[
+    "kill_front",  # a front dies, and is started again
+    "stop_front",  # a front is told to stop, and is started again
+    "freeze_front",  # a front stands still for a while, and goes on as if nothing had happened
+    "cut_front",  # a front cannot reach the engine; it still reaches Discord
+    "kill_worker",  # a worker dies, and is started again
+    "freeze_worker",  # a worker stands still for a while
+    "cut_worker",  # a worker cannot reach the engine; it still reaches its ComfyUI
+    "slow_engine",  # commands of all processes are slow, and overtake each other
+    "silent_engine",  # what a process sends arrives when it no longer waits for the answer
+    "lost_answers",  # the engine does what a process asks, and its answers are lost
+    "doubled_commands",  # the engine does what a process asks twice
+    "fail_over",  # the engine forgets its last second
+    "flush",  # the engine forgets everything
+    "engine_full",  # the engine takes nothing new
+]
+"""What happens to fronts, to workers, and to the engine between them."""
+
 Kind: TypeAlias = (
     OnTheWay
     | AtAServer
@@ -141,6 +159,7 @@ Kind: TypeAlias = (
     | Answer
     | ByOperators
     | Edit
+    | InFleet
 )
 GROUPS: tuple[tuple[Kind, ...], ...] = tuple(
     map(get_args, (OnTheWay, AtAServer, AtHome, InDiscord, Unexpected, ByPeople))
@@ -154,6 +173,9 @@ ANSWERS: tuple[Kind, ...] = get_args(Answer)
 """Drawn by themselves: see `_with_more`."""
 OPERATORS: tuple[Kind, ...] = get_args(ByOperators)
 """Drawn by themselves: see `_with_operators`."""
+
+IN_FLEETS: tuple[Kind, ...] = get_args(InFleet)
+"""Drawn by themselves: see `tests.simulation.engine.fleet_plan`."""
 
 CROWDED: tuple[Kind, ...] = (
     *("die", "removed", "long_outage", "restart", "drop"),
@@ -180,9 +202,10 @@ Moment: TypeAlias = Literal[
     "committed",  # something was committed, and nobody knows yet
     "shown",  # a message was edited
     "notified",  # a notification was posted, and the bot does not know it yet
+    "departing",  # a front may show something, and its request is not on its way yet
 ]
-MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment != "notified")
-"""Those of any world; not every one has notifications."""
+MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment not in {"notified", "departing"})
+"""Those of any world; not every one has notifications, or several fronts."""
 
 EDITED: tuple[Moment, ...] = ("ended", "history", "read", "commit", "committed", "post", "taken", "withdraw", "shown")
 """When forms are sent: while a place at a server becomes free, and while the next job is sent there."""
@@ -275,6 +298,10 @@ class Plan(Struct, frozen=True):
     mortal: int = 1
     notify: str = "off"
     """How people are notified who have chosen nothing: `notify` of the configuration."""
+    fronts: int = 0
+    """How many fronts there are; 0 for a bot alone. Fronts reach their servers through one worker for each."""
+    trouble: float = TROUBLE
+    """Seconds in which things go wrong."""
 
     @property
     def slowest(self) -> float:
@@ -288,8 +315,8 @@ class Plan(Struct, frozen=True):
 
     @property
     def servers_change(self) -> bool:
-        """Whether operators change the servers while the bot runs."""
-        return any(fault.kind in OPERATORS for fault in self.faults)
+        """Whether operators change the servers while the bot runs, or workers come and go."""
+        return self.fronts > 0 or any(fault.kind in OPERATORS for fault in self.faults)
 
 
 def calm_of(plan: Plan) -> float:

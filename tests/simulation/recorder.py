@@ -113,6 +113,17 @@ class Recorder:
         """Nothing more will be read."""
         if "journal" in self.__dict__:
             self.journal.close()
+            del self.journal
+
+    @property
+    def path(self) -> Path:
+        """The journal that counts."""
+        return self._path
+
+    def move(self, path: Path) -> None:
+        """From now on another journal counts: another front writes it."""
+        self.close()
+        self._path = path
 
     def saw(self, job: JobId) -> None:
         """A job is about to be shown."""
@@ -308,6 +319,9 @@ class Recorder:
 
     def _find(self, column: str, value: str) -> JobId | None:
         found = self.journal.execute(f"SELECT id FROM jobs WHERE {column} = ?", (value,)).fetchone()
+        if found is None and column == "prompt":
+            # Another front may have gone on with the job since this was sent.
+            found = self.journal.execute("SELECT job FROM transitions WHERE prompt = ?", (value,)).fetchone()
         return None if found is None else JobId(found[0])
 
     def registry(self) -> type[PromptRegistry]:

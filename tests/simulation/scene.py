@@ -27,7 +27,7 @@ from tests.simulation.network import Network
 from tests.simulation.operators import Operators
 from tests.simulation.people import People
 from tests.simulation.pictures import without_pixels
-from tests.simulation.plan import TROUBLE, Moment, Plan, calm_of
+from tests.simulation.plan import Moment, Plan, calm_of
 from tests.simulation.reading import untrue
 from tests.simulation.recorder import Recorder
 
@@ -79,7 +79,13 @@ class Scene:
             plan, self._networks, self._board, self._recorder, self._people, self._operators, self._say
         )
         self._board.reached_notice = partial(self._trouble.reached, "notified")
-        self._bot = Bot(
+        kind = Bot
+        if plan.fronts:
+            # Only here: the library of the engine takes a while, and other worlds have none.
+            from tests.simulation.engine.fleet import Fleet
+
+            kind = Fleet
+        self._bot = kind(
             plan, folder, self._networks, self._board, self._recorder, self._rng, self._say, self._trouble.reached
         )
 
@@ -87,7 +93,9 @@ class Scene:
         pace = self._plan.paces[number] if self._plan.paces else 1.0
         folder, version = self._folder / f"server {number}", V0_33_0 if self._plan.modern else V0_3_64
         simulator = Simulator(folder, run_sync=inline, version=version, seed=number, pace=pace)
-        return Network(ServerName(f"server {number}"), simulator, self._rng, self._say, self._reached)
+        # The name of a worker has no space.
+        name = ServerName(f"server{'-' if self._plan.fronts else ' '}{number}")
+        return Network(name, simulator, self._rng, self._say, self._reached)
 
     async def play(self) -> Report:
         """Run the faults and the time without faults; report what was broken."""
@@ -105,9 +113,10 @@ class Scene:
                 world.cancel_scope.cancel()
         self._recorder.close()
         self.report.seconds = anyio.current_time() - self._began
-        with open_store(self._folder / "atelier.db", clock=lambda: 0.0, durable=False) as store:
+        path = self._recorder.path
+        with open_store(path, clock=lambda: 0.0, durable=False) as store:
             self.report.broken += broken(
-                self._plan, self._recorder, self._board, store, self._networks, self._began, self._folder
+                self._plan, self._recorder, self._board, store, self._networks, self._began, path.parent
             )
             for entry in reversed(store.newest("", 1000)):
                 self.report.endings.append(type(entry.job.terminal_update).__name__)
@@ -142,7 +151,8 @@ class Scene:
         return untrue(
             card,
             now=self._bot.clock(),
-            in_time=not jumps and self._board.is_prompt,
+            # What a front has sent that was replaced may arrive late.
+            in_time=not jumps and self._board.is_prompt and not self._plan.fronts,
             all_is_well=self._recorder.well(now - CALM, now),
             was_taken=partial(self._recorder.was_taken, job),
         )
@@ -165,7 +175,7 @@ class Scene:
             if len(self._recorder.wrong) > MOST_WRONG:
                 return
             if (since := self._bot.draining_since) is not None:
-                if anyio.current_time() > max(since, self._began + TROUBLE) + self._longest_drain():
+                if anyio.current_time() > max(since, self._began + self._plan.trouble) + self._longest_drain():
                     self.report.broken.append("the bot still drains, long after all that ran has ended")
                     return
                 all_made = float("inf")
@@ -190,6 +200,7 @@ class Scene:
         else:
             self.report.broken.append(f"not everything has ended and was told {calm:.0f} s after the trouble")
         await anyio.sleep(5)
+        self.report.broken += await self._bot.differences()
         self.report.broken += self._recorder.left_over()
 
     def _longest_drain(self) -> float:

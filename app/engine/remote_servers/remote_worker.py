@@ -11,6 +11,7 @@ import anyio
 import structlog
 from msgspec import Struct, field
 
+from app.engine import scripts
 from app.engine.connection import Engine, Entry
 from app.engine.keys import requests_key
 from app.engine.messages import (
@@ -18,17 +19,26 @@ from app.engine.messages import (
     Answer,
     AnyCall,
     Done,
+    Fetch,
     InvalidMessage,
     Lost,
     NotDone,
     Registration,
     Reply,
     Request,
+    Submit,
     decode,
     encode,
 )
 from app.ports import ConnectionLost, Refused
-from app.reasons.servers import AnswerInvalid, NoAnswer, WorkerAway, WorkflowTooLarge, WorkflowUnsendable
+from app.reasons.servers import (
+    AnswerInvalid,
+    NoAnswer,
+    RefusedConnection,
+    WorkerAway,
+    WorkflowTooLarge,
+    WorkflowUnsendable,
+)
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -48,8 +58,12 @@ REQUESTS_SECONDS = 60.0
 
 
 class _Call(Struct):
-    """A call that waits for its answer, or for the end of the worker's session."""
+    """A call that waits for its answer, or for the end of the worker's session.
 
+    One that is long also ends when the connection to the engine is lost.
+    """
+
+    is_long: bool
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
 
@@ -61,8 +75,17 @@ class RemoteWorker:
     ComfyUI knows us, by the label of the server.
     """
 
-    def __init__(self, engine: Engine, name: str, front: str, client: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        front: str,
+        client: Callable[[str], str],
+        lease: tuple[str, bytes] | None = None,
+    ) -> None:
+        """With a `lease`, a key and its value, prompts are sent only while the engine has it."""
         self.engine = engine
+        self._lease = lease
         self.name = name
         self.front = front
         self.registration: Registration | None = None
@@ -78,6 +101,15 @@ class RemoteWorker:
             self._gone.set()
             self._gone = anyio.Event()
             for call in self._calls.values():
+                call.done.set()
+
+    def lose_answers(self) -> None:
+        """Learn that the engine may have forgotten answers: what might wait for one for an hour is to be asked again.
+
+        All other calls go on: they may have begun, and must not be repeated before that is known.
+        """
+        for call in self._calls.values():
+            if call.is_long:
                 call.done.set()
 
     @property
@@ -126,12 +158,12 @@ class RemoteWorker:
         if (registration := self.registration) is None:
             raise ConnectionLost(WorkerAway())
         stream = requests_key(self.name, registration.session)
-        number, waiting = next(self._numbers), _Call()
+        number, waiting = next(self._numbers), _Call(is_long=isinstance(call, Fetch))
         data = self._encoded(server, number, call, min(seconds, BEGIN))
         self._calls[number] = waiting
         entry: str | None = None
         try:
-            entry = await self.engine.add(stream, data, longest=REQUESTS, seconds=REQUESTS_SECONDS)
+            entry = await self._add(stream, data, call)
             with anyio.move_on_after(seconds):
                 await waiting.done.wait()
         finally:
@@ -143,6 +175,18 @@ class RemoteWorker:
         if waiting.answer is None:
             raise ConnectionLost(WorkerAway() if waiting.done.is_set() else NoAnswer(seconds))
         return _checked(waiting.answer)
+
+    async def _add(self, stream: str, data: bytes, call: AnyCall) -> str:
+        """Send a request; its id. Raises `ConnectionLost`."""
+        if self._lease is None or not isinstance(call, Submit):
+            return await self.engine.add(stream, data, longest=REQUESTS, seconds=REQUESTS_SECONDS)
+        key, value = self._lease
+        arguments = [REQUESTS, round(REQUESTS_SECONDS * 1000), data, value]
+        entry = await self.engine.script(scripts.ADD_WHILE_HELD, [stream, key], arguments)
+        if not isinstance(entry, bytes) or not entry:
+            # Another front may have the job by now.
+            raise ConnectionLost(RefusedConnection())
+        return entry.decode()
 
     def _encoded(self, server: str, number: int, call: AnyCall, within: float) -> bytes:
         client = self._client(server)

@@ -45,12 +45,16 @@ FORGOTTEN_AFTER = 900.0
 
 
 class FrontSettings(Struct, frozen=True, kw_only=True):
-    """What a front brings along. `client_id` is the base of the ids by which ComfyUI knows it, as for other servers."""
+    """What a front brings along. `client_id` is the base of the ids by which ComfyUI knows it, as for other servers.
+
+    `lease` is the key and the value of the lease of a front that others may replace.
+    """
 
     client_id: str
     save: Save
     run_sync: RunSync
     largest_result: int
+    lease: tuple[str, bytes] | None = None
 
 
 class Workers:
@@ -60,7 +64,7 @@ class Workers:
         self._engine = engine
         self._settings = settings
         self._id = uuid.uuid4().hex
-        self._follower = Follower(engine, wake_key(self._id))
+        self._follower = Follower(engine, wake_key(self._id), self._lose_answers)
         self._workers: dict[str, RemoteWorker] = {}
         self._servers: dict[str, dict[ServerName, ConfiguredServer]] = {}
         self._away_since: dict[str, float] = {}
@@ -69,6 +73,10 @@ class Workers:
         self._refused: dict[str, str] = {}
         """What is wrong with registrations that cannot be used; each is logged once."""
         self._streams = ExitStack()
+
+    def _lose_answers(self) -> None:
+        for worker in self._workers.values():
+            worker.lose_answers()
 
     @property
     def offered(self) -> dict[ServerName, ConfiguredServer]:
@@ -157,7 +165,8 @@ class Workers:
     async def _register(self, name: str, registration: Registration) -> None:
         worker = self._workers.get(name)
         if worker is None:
-            worker = RemoteWorker(self._engine, name, self._id, partial(self._client_of, name))
+            client, lease = partial(self._client_of, name), self._settings.lease
+            worker = RemoteWorker(self._engine, name, self._id, client, lease)
             self._streams.enter_context(self._follower.follow(replies_key(name, self._id), worker.receive))
             self._workers[name] = worker
             with suppress(ConnectionLost):

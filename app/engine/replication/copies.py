@@ -16,10 +16,10 @@ from app.boundary import log_failure
 from app.core.journal_port import JournalError
 from app.core.replication import Position
 from app.engine.chunks import measure
-from app.engine.connection import FIRST, Engine
+from app.engine.connection import FIRST, Engine, Entry
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.messages import REQUESTS, About, Request, about_key
-from app.engine.replication.transfers import KEPT, LOOK, receive_file, send_file
+from app.engine.replication.transfers import KEPT, LOOK, PATIENCE, TransferFailed, receive_file, send_file
 from app.ports import ConnectionLost
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -53,14 +53,19 @@ class CopySender:
             await anyio.sleep(ASKED)
             try:
                 for entry in await self._engine.range(REQUESTS, f"({seen}"):
+                    await self._answer(entry)
                     seen = entry.id
+                    # Only now: whoever asked waits for as long as it stands there.
                     await self._engine.remove(REQUESTS, entry.id)
-                    if (request := _read(entry.data, Request)) is not None:
-                        await self._send(request.copy)
             except ConnectionLost:
                 continue
-            except (JournalError, OSError) as error:
-                logger.error("no copy of the journal could be made for another front", reason=str(error))
+
+    async def _answer(self, entry: Entry) -> None:
+        try:
+            if (request := _read(entry.data, Request)) is not None:
+                await self._send(request.copy)
+        except (JournalError, OSError) as error:
+            logger.error("no copy of the journal could be made for another front", reason=str(error))
 
     async def _send(self, copy: str) -> None:
         try:
@@ -88,9 +93,14 @@ async def receive_copy(engine: Engine, target: Path) -> About:
     Raises `ConnectionLost`, `TimeoutError` if nobody sends it in time, `TransferFailed`, and `OSError`.
     """
     copy = uuid4().hex
-    await engine.add(REQUESTS, msgspec.json.encode(Request(copy)), longest=16, seconds=KEPT)
+    entry = await engine.add(REQUESTS, msgspec.json.encode(Request(copy)), longest=16, seconds=PREPARING)
+    stood = anyio.current_time()
     with anyio.fail_after(PREPARING):
-        while (about := _read(await engine.take(about_key(copy)), About)) is None:  # noqa: ASYNC110  another process
+        while (about := _read(await engine.take(about_key(copy)), About)) is None:
+            if await engine.range(REQUESTS, entry, entry):
+                stood = anyio.current_time()
+            elif anyio.current_time() > stood + PATIENCE:
+                raise TransferFailed("the engine or the active front has forgotten the request")
             await anyio.sleep(10 * LOOK)
     await receive_file(engine, copy, about.size, about.sha256, target)
     return about

@@ -90,7 +90,9 @@ class FrontLease:
         asked, was_held = anyio.current_time(), self.is_held
         if not await self._engine.renew(LEASE, self.value, self._seconds):
             asked = anyio.current_time()
-            arguments = [self.value, self.epoch, round(self._seconds * 1000)]
+            # If the engine has forgotten who was active, and the lease may have ended before, another front may be.
+            forgotten = self.epoch if self.is_held else self.epoch + 1
+            arguments = [self.value, self.epoch, round(self._seconds * 1000), forgotten]
             if not await self._engine.script(scripts.REGAIN, [LEASE, EPOCH], arguments):
                 holder = read_lease(await self._engine.get(LEASE))
                 logger.error("another front is active", front=holder[1].name if holder else "?")

@@ -60,15 +60,21 @@ class EngineOpenRequests:
         while True:
             await self._changed.wait()
             self._changed = anyio.Event()
-            while self._changes:
-                await self._engine.ready()
-                token = next(iter(self._changes))
-                request = self._changes.pop(token)
-                try:
-                    await self._write(token, request)
-                except ConnectionLost:
-                    # It may have been written; a newer change of the same request counts more.
-                    self._changes.setdefault(token, request)
+            await self._write_changes()
+
+    async def _write_changes(self) -> None:
+        while True:
+            await self._engine.ready()
+            # Only now: what waited may be over since.
+            if not self._changes:
+                return
+            token, request = next(iter(self._changes.items()))
+            del self._changes[token]
+            try:
+                await self._write(token, request)
+            except ConnectionLost:
+                # It may have been written; a newer change of the same request counts more.
+                self._changes.setdefault(token, request)
 
     async def _write(self, token: str, request: OpenRequest | None) -> None:
         if request is None:

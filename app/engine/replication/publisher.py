@@ -31,6 +31,11 @@ class JournalPublisher:
         """See `Publisher`."""
         return self._lease.left
 
+    @property
+    def lease(self) -> tuple[str, bytes]:
+        """See `Publisher`."""
+        return LEASE, self._lease.value
+
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         """See `Publisher`."""
         last, before = batches[-1], self._lease.position

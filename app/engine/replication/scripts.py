@@ -13,13 +13,14 @@ return epoch
 """Take the lease (1) if nobody has it and the head (2) is still this; the epoch (3) from now on, 0 if not."""
 
 REGAIN = """
-local epoch = tonumber(redis.call('GET', KEYS[2]) or '0')
+local epoch = tonumber(redis.call('GET', KEYS[2]) or ARGV[4])
 if redis.call('EXISTS', KEYS[1]) == 1 or epoch > tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1
 """
-"""Take the lease (1) again if nobody has had it since this epoch (2); 1 if so."""
+"""Take the lease (1) again if nobody has had it since this epoch (2); 1 if so. The last argument is the epoch if the
+engine has forgotten it."""
 
 PUBLISH = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

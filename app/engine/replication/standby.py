@@ -45,7 +45,8 @@ AT_ONCE = 100
 
 LEASES_FORGOTTEN = 3
 """Leases after which a copy may be written although the engine knows nothing: until then, the front that was active
-last has the first claim, because it may have more. An empty journal waits for one."""
+last has the first claim, because it may have more. An empty journal waits for one, and so does one that was written
+last as far as is known here: another front may be active since, and is about to say so."""
 
 STILL = 3.0
 """Seconds without a batch after which a journal that is not as far as the active one is copied anew."""
@@ -177,7 +178,8 @@ class FrontOnStandby:
             return False
         if self._forgotten_since is None:
             self._forgotten_since = anyio.current_time()
-        leases = 1 if standing.position is None else LEASES_FORGOTTEN
+        was_written = standing.role == "active" and not standing.is_empty
+        leases = 1 if standing.position is None or was_written else LEASES_FORGOTTEN
         return anyio.current_time() >= self._forgotten_since + leases * self._seconds
 
     async def _fetch(self, *, keep: bool) -> None:

@@ -45,6 +45,9 @@ BLOCK = 2.0
 AT_ONCE = 64
 """Requests that are handled at once; the others wait in the engine."""
 
+REMEMBERED = 1024
+"""Requests that a session has begun with and remembers, so that none is done twice that is in the engine twice."""
+
 REPLIES = 256
 """Replies that the engine keeps for a front that does not read."""
 
@@ -118,6 +121,8 @@ class _Session:
         self._hosts = hosts
         self._clock = clock
         self._places = anyio.Semaphore(AT_ONCE)
+        self._begun: dict[tuple[str, int], None] = {}
+        """The requests that were read last, by front and number."""
 
     async def run(self) -> None:
         """Run until the lease is lost; what is under way is cancelled then."""
@@ -156,7 +161,10 @@ class _Session:
             request = decode(entry.data, Request)
             if not ID.fullmatch(request.front):
                 raise InvalidMessage(request.front)
-            if (answer := await self._claimed(request, entry, calls)) is not None:
+            if not self._is_new(request):
+                with suppress(ConnectionLost):
+                    await self._engine.remove(self._lease.requests, entry.id)
+            elif (answer := await self._claimed(request, entry, calls)) is not None:
                 await self._reply(request, answer)
         except InvalidMessage as error:
             logger.warning("something in the engine is not a request", worker=self._lease.name, error=str(error)[:200])
@@ -164,6 +172,16 @@ class _Session:
                 await self._engine.remove(self._lease.requests, entry.id)
         finally:
             self._places.release()
+
+    def _is_new(self, request: Request) -> bool:
+        """Whether this is the first entry with this request: a command that adds one may reach the engine twice."""
+        key = request.front, request.number
+        if key in self._begun:
+            return False
+        self._begun[key] = None
+        if len(self._begun) > REMEMBERED:
+            del self._begun[next(iter(self._begun))]
+        return True
 
     async def _claimed(self, request: Request, entry: Entry, calls: Calls) -> Answer | None:
         """Do what is asked if the request is ours; None if it is not."""

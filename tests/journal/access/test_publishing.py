@@ -47,6 +47,10 @@ class Board:
     def active_for(self) -> float:
         return math.inf if self.held else 0.0
 
+    @property
+    def lease(self) -> tuple[str, bytes]:
+        return "lease", b"1"
+
     async def publish(self, batches: Sequence[SealedBatch]) -> None:
         await checkpoint()
         if self.away:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import anyio
@@ -13,8 +13,8 @@ from app.backoff import backoff
 from app.config.engine import EngineSettings
 from app.engine.connection import ANSWER_SECONDS, Argument, Engine, Entry
 from app.ports import ConnectionLost
-from app.reasons.servers import EngineAway
-from tests.simulation.engine.model import EngineModel
+from app.reasons.servers import EngineAway, EngineRefuses
+from tests.simulation.engine.model import EngineFull, EngineModel
 
 T = TypeVar("T")
 
@@ -30,9 +30,16 @@ SETTINGS = EngineSettings(host="modelled", port=6379)
 class ModelledEngine(Engine):
     """See `app.engine.connection.Engine`: the same commands for one process, which reaches the model through faults."""
 
-    def __init__(self, model: EngineModel, rng: random.Random) -> None:
+    def __init__(
+        self,
+        model: EngineModel,
+        rng: random.Random,
+        gate: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint,
+    ) -> None:
+        """`gate` returns once the process does not stand still; it raises `ConnectionLost` if the process is dead."""
         super().__init__(SETTINGS, None, backoff)
         self.reason = None
+        self._gate = gate
         self._model = model
         self._rng = rng
         self._cuts = 0
@@ -41,6 +48,11 @@ class ModelledEngine(Engine):
         """How many of the next answers are lost, after the command was done."""
         self.doubled = 0
         """How many of the next commands are done twice."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether commands arrive."""
+        return anyio.current_time() >= max(self._away_until, self._silent_until) and not self.lost_answers
 
     def calm(self) -> None:
         """From now on all is well."""
@@ -64,7 +76,7 @@ class ModelledEngine(Engine):
 
     async def ready(self) -> None:
         """See `Engine`."""
-        await anyio.lowlevel.checkpoint()
+        await self._gate()
         while anyio.current_time() < self._away_until:  # noqa: ASYNC110  it may be cut again meanwhile
             await anyio.sleep_until(self._away_until)
 
@@ -82,8 +94,8 @@ class ModelledEngine(Engine):
 
     async def _do(self, act: Callable[[], T]) -> T:
         """One command: there, done, and back, or what became of it."""
+        await self._gate()
         cuts = self._cuts
-        await anyio.lowlevel.checkpoint()
         self._check(cuts)
         await self._way()
         if (late := self._silent_until - anyio.current_time()) > 0:
@@ -93,11 +105,16 @@ class ModelledEngine(Engine):
                 raise ConnectionLost(EngineAway("no answer in time"))
             await anyio.sleep(late)
         self._check(cuts)
-        answer = act()
-        if self.doubled:
-            self.doubled -= 1
-            act()
+        try:
+            answer = act()
+            if self.doubled:
+                self.doubled -= 1
+                act()
+        except EngineFull as error:
+            await self._gate()
+            raise ConnectionLost(EngineRefuses(str(error))) from None
         await self._way()
+        await self._gate()
         self._check(cuts)
         if self.lost_answers:
             self.lost_answers -= 1
@@ -145,11 +162,19 @@ class ModelledEngine(Engine):
     async def read(self, positions: Mapping[str, str], *, block: float, most: int = 100) -> dict[str, list[Entry]]:
         """See `Engine`."""
         cuts, until = self._cuts, anyio.current_time() + block
+        changed = self._model.changed
+
+        def look() -> dict[str, list[Entry]]:
+            nonlocal changed
+            # An entry that comes while the answer is on its way is not missed.
+            changed = self._model.changed
+            return self._model.read(positions, most)
+
         while True:
-            if streams := await self._do(lambda: self._model.read(positions, most)):
+            if streams := await self._do(look):
                 return streams
             with anyio.move_on_after(max(0.0, until - anyio.current_time())) as scope:
-                await self._model.changed.wait()
+                await changed.wait()
             if scope.cancelled_caught:
                 return {}
             self._check(cuts)

@@ -43,6 +43,10 @@ class Contents(Struct):
         return Contents(dict(self.values), streams, dict(self.ends))
 
 
+class EngineFull(Exception):
+    """The engine refuses what needs memory, and keeps what a script has done before."""
+
+
 class EngineModel:
     """Owns the contents. `clock` returns seconds since the epoch."""
 
@@ -50,12 +54,15 @@ class EngineModel:
         self.clock = clock
         self.changed = anyio.Event()
         """Set when a stream has got an entry; then there is a new one."""
+        self.is_full = False
+        """Whether it refuses commands that need memory."""
         self._contents = Contents()
         self._earlier: list[tuple[float, Contents]] = []
         self._scripts: dict[str, Callable[[Sequence[str], Sequence[Argument]], object]] = {
             scripts.RENEW: self._renew,
             scripts.RELEASE: self._release,
             scripts.ADD: self._add,
+            scripts.ADD_WHILE_HELD: self._add_while_held,
             scripts.REPLACE: self._replace,
             scripts.CLAIM: self._claim,
             scripts.LEASES: self._leases,
@@ -68,10 +75,12 @@ class EngineModel:
 
     def fail_over(self, seconds: float) -> None:
         """Forget what was done in the last seconds, at most `REMEMBERED`: a replica that was behind takes over."""
-        until = self.clock() - seconds
-        states = [contents for at, contents in self._earlier if at <= until]
-        self._contents = states[-1].copy() if states else Contents()
-        self._earlier.clear()
+        since = self.clock() - seconds
+        # Each is what there was before the next change.
+        later = [contents for at, contents in self._earlier if at >= since]
+        if later:
+            self._contents = later[0].copy()
+        self._earlier = [(at, contents) for at, contents in self._earlier if at < since]
 
     def flush(self) -> None:
         """Forget everything."""
@@ -99,6 +108,10 @@ class EngineModel:
         is_value, stream = contents.values.pop(key, None) is not None, contents.streams.pop(key, None)
         return is_value or stream is not None
 
+    def _make_room(self) -> None:
+        if self.is_full:
+            raise EngineFull("OOM command not allowed when used memory > 'maxmemory'.")
+
     def _exists(self, key: str) -> bool:
         self._now()
         return key in self._contents.values or key in self._contents.streams
@@ -106,6 +119,7 @@ class EngineModel:
     def set(self, key: str, value: bytes, milliseconds: int | None, *, only_new: bool = False) -> bool:
         """SET with PX, and NX."""
         contents = self._change()
+        self._make_room()
         if only_new and self._exists(key):
             return False
         self._drop(key)
@@ -172,6 +186,7 @@ class EngineModel:
 
     def _append(self, key: str, identifier: tuple[int, int] | None, longest: int, data: bytes) -> str:
         """XADD with MAXLEN. The real one trims later, and then as much."""
+        self._make_room()
         stream = self._contents.streams.setdefault(key, Stream())
         if identifier is None:
             now = int(self.clock() * 1000)
@@ -196,6 +211,9 @@ class EngineModel:
         if int(arguments[1]):
             self.expire(keys[0], int(arguments[1]))
         return identifier.encode()
+
+    def _add_while_held(self, keys: Sequence[str], arguments: Sequence[Argument]) -> bytes:
+        return self._add(keys, arguments) if self.get(keys[1]) == _bytes(arguments[3]) else b""
 
     def _replace(self, keys: Sequence[str], arguments: Sequence[Argument]) -> int:
         is_ours = self.get(keys[0]) == _bytes(arguments[0])
@@ -228,7 +246,7 @@ class EngineModel:
         return epoch
 
     def _regain(self, keys: Sequence[str], arguments: Sequence[Argument]) -> int:
-        if self._exists(keys[0]) or int(self.get(keys[1]) or 0) > int(arguments[1]):
+        if self._exists(keys[0]) or int(self.get(keys[1]) or arguments[3]) > int(arguments[1]):
             return 0
         self.set(keys[1], _bytes(arguments[1]), None)
         self.set(keys[0], _bytes(arguments[0]), int(arguments[2]))

@@ -12,7 +12,7 @@ from app.engine.worker.lease import Lease
 from tests.conftest import virtual
 from tests.simulation.engine.world import World
 
-SEEDS = 2
+SEEDS = 1
 """Worlds on each backend."""
 
 ENOUGH = 10
