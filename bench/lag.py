@@ -126,7 +126,7 @@ def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
     async def client(url: str, folder: Path) -> dict[str, float]:
         done: dict[str, float] = {}
         jobs = {JobId(new_prompt_id()): seed for seed in range(JOBS)}
-        config = Config(servers=(Server(url=url),), data=folder, workflows=folder)
+        config = Config(servers=(Server(url=url, previews="off"),), data=folder, workflows=folder)
         prompts: dict[int, str] = {}
         async with open_clients(config) as clients:
             for link in clients.values():

@@ -29,8 +29,9 @@ from app.ports import ConnectionLost
 LOOK = 0.5
 """Seconds between two looks at the table, and until a front says again what it holds."""
 
-LEAVING = 3.0
-"""Seconds at the end for other fronts to connect what this one holds."""
+LEAVING = 7.0
+"""Seconds at the end for other fronts to connect what this one holds. Discord lets one session be opened every five
+seconds, and Docker waits for ten until it kills a process."""
 
 UNABLE = 60.0
 """Seconds after which another front is to hold what a front was given that has not connected any shard."""

@@ -95,7 +95,10 @@ class FrontLease:
             arguments = [self.value, self.epoch, round(self._seconds * 1000), forgotten]
             if not await self._engine.script(scripts.REGAIN, [LEASE, EPOCH], arguments):
                 holder = read_lease(await self._engine.get(LEASE))
-                logger.error("another front is active", front=holder[1].name if holder else "?")
+                if holder is not None:
+                    logger.error("another front is active", front=holder[1].name)
+                else:
+                    logger.error("another front may have been active, because the engine has forgotten which one is")
                 self.lost.set()
                 return
             logger.warning("the engine had forgotten that this front is the active one")
