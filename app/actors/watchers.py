@@ -67,12 +67,11 @@ class Watchers:
     def _refresh(self, now: float) -> None:
         """Send those who asked where their jobs are in line now."""
         refreshes, self._refreshes = self._refreshes, {}
-        for job_id in refreshes:
-            if (job := self._job_table.jobs.get(job_id)) is not None:
-                try:
-                    self._line.refresh(job, now)
-                except Exception as error:  # noqa: BLE001  the job goes on, and its watcher keeps what it knew
-                    report_failure(error, "the place of a job in line could not be computed", job=job.id)
+        for job in refreshes:
+            try:
+                self._line.refresh(job, now)
+            except Exception as error:  # noqa: BLE001  the job goes on, and its watcher keeps what it knew
+                report_failure(error, "the place of a job in line could not be computed", job=job)
 
     def _start(self, watch: Watch, now: float) -> None:
         """Send a new watcher the current state of its job; updates of this turn follow with the rest."""

@@ -170,7 +170,7 @@ class Desk:
 
     def place(self, name: str) -> Queued | None:
         """What somebody who asks now reads about a waiting job."""
-        self.scheduler.line.refresh(self.job(name), self.now)
+        self.scheduler.line.refresh(self.job(name).id, self.now)
         told, self.job_table.updates = self.job_table.updates, []
         return next((update for update in told if isinstance(update, Queued)), None)
 

@@ -135,9 +135,10 @@ class Line:
             if not is_new and (update := self._refresh(job, now)) is not None:
                 self._job_table.tell(job, update)
 
-    def refresh(self, job: Job, now: float) -> None:
+    def refresh(self, job_id: JobId, now: float) -> None:
         """Tell the watchers of a job that is not running where it is in line now, if that has changed."""
-        waiting = self._job_table.batches.first_waiting(job)
+        job = self._job_table.jobs.get(job_id)
+        waiting = self._job_table.batches.first_waiting(job) if job is not None else None
         if waiting is not None and (update := self._refresh(waiting, now)) is not None:
             self._job_table.tell(waiting, update)
 

@@ -76,7 +76,7 @@ def test_looking_tells_nobody_anything() -> None:
     desk.ask("of bob", person="bob")
     desk.now += 300.0
     waiting(desk)
-    desk.scheduler.line.refresh(desk.job("of bob"), desk.now)
+    desk.scheduler.line.refresh(desk.job("of bob").id, desk.now)
     assert [update.job for update in desk.job_table.updates] == ["of bob"]
 
 
