@@ -219,7 +219,7 @@ FLEET_MUTATIONS = (
     FleetMutation(a_front_takes_over_although_it_lacks_batches, "in no journal", ("cut_front", "kill_front"), (), 15.0),
     FleetMutation(publishing_is_not_confirmed, "in no journal", ("cut_front",), ("commit",), 15.0),
     FleetMutation(
-        a_front_sends_prompts_without_its_lease, "was taken twice", ("freeze_front",), ("post",), 15.0, first=11
+        a_front_sends_prompts_without_its_lease, "was taken twice", ("freeze_front",), ("post",), 15.0, first=38
     ),
     FleetMutation(
         an_engine_that_forgot_everything_believes_anybody,
