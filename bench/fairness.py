@@ -284,7 +284,7 @@ def _decisions(rounds: int, *, shared: bool) -> Mapping[str, object]:
         scheduler.plan(now)
         waiting = rng.choice([job for job in table.jobs.values() if job.attempt is None])
         began = time.thread_time()
-        scheduler.line.refresh(waiting, now)
+        scheduler.line.refresh(waiting.id, now)
         places.append((time.thread_time() - began) * 1000)
     return {
         "waiting": WAITING,

@@ -102,7 +102,7 @@ class _World:
                 self.table.answered(job.attempt)
             self.scheduler.plan(now)
         for request in requests or ():
-            self.scheduler.line.refresh(self.table.jobs[request.job], now)
+            self.scheduler.line.refresh(self.table.jobs[request.job].id, now)
         self.runs += self.table.runs
         for collected in (self.table.runs, self.table.updates, self.table.transitions, self.table.changed):
             collected.clear()
