@@ -95,7 +95,7 @@ PARTS = {
         {"app", "held_shards"},
     ],
     "discord/gateway": [
-        {"outage", "relayed_events", "rest"},
+        {"outage", "relayed_events", "rest", "session_counter"},
         {"connection", "guilds", "interactions", "relayed_gateway"},
         {"bot"},
         {"account", "live_check", "shard_holder"},

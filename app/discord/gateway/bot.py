@@ -41,6 +41,7 @@ from app.discord.gateway.relayed_gateway import RelayedGateway
 from app.discord.gateway.rest.buckets import separate_buckets
 from app.discord.gateway.rest.client import ENCODER, RestSender
 from app.discord.gateway.rest.request_counter import count_requests
+from app.discord.gateway.session_counter import count_sessions
 from app.discord.traffic import Traffic
 from app.discord.ui.menus import menu_name, menus
 from app.discord.ui.options import Command, commands
@@ -153,8 +154,7 @@ class Bot:
         # While a shard moves from one front to another, both receive the same.
         bot.subscribe(hikari.InteractionCreateEvent, Once(handle).handle if self._relayed is not None else handle)
         bot.subscribe(hikari.ShardPayloadEvent, self._handlers.forms.receive)
-        bot.subscribe(hikari.ShardReadyEvent, self._count_session)
-        bot.subscribe(hikari.ShardResumedEvent, self._count_session)
+        count_sessions(bot, self._traffic.sessions)
         self._register(workflows)
         # This does not contact Discord: from here on lightbulb knows the commands and can take interactions.
         await client.start()
@@ -285,9 +285,6 @@ class Bot:
     def is_connected(self) -> bool:
         """Whether every shard is connected to Discord's gateway."""
         return self._gateway is not None and self._gateway.is_connected
-
-    async def _count_session(self, event: hikari.ShardReadyEvent | hikari.ShardResumedEvent) -> None:
-        self._traffic.sessions["resumed" if isinstance(event, hikari.ShardResumedEvent) else "new"] += 1
 
     def _report(self, message: str, error: BaseException | None, payload: object) -> None:
         """Handle an error of the loop that nothing waits for; hikari also reports undecodable payloads this way."""

@@ -22,6 +22,7 @@ from app.discord.gateway.connection import WINDOW, Gateway, Part
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.relayed_events import lasts, relayed
 from app.discord.gateway.rest.client import ENCODER
+from app.discord.gateway.session_counter import count_sessions
 
 logger = logging.getLogger("app.discord")
 
@@ -86,8 +87,7 @@ class HeldShards:
         """Hold the shards until cancelled."""
         bot = hikari_bot(self._token, self._rest_url, self._intents)
         bot.subscribe(hikari.ShardPayloadEvent, self._take)
-        bot.subscribe(hikari.ShardReadyEvent, self._count_session)
-        bot.subscribe(hikari.ShardResumedEvent, self._count_session)
+        count_sessions(bot, self._sessions)
         async with cancel_stray_tasks(_report, hikari):
             cast("RESTClientImpl", bot.rest).start()
             try:
@@ -165,9 +165,6 @@ class HeldShards:
             self._arrived = asyncio.Event()
             events, self._waiting = self._waiting, []
             await self._pass_on(events)
-
-    async def _count_session(self, event: hikari.ShardReadyEvent | hikari.ShardResumedEvent) -> None:
-        self._sessions["resumed" if isinstance(event, hikari.ShardResumedEvent) else "new"] += 1
 
 
 def _report(message: str, error: BaseException | None, payload: object) -> None:

@@ -31,6 +31,7 @@ from app.engine.chunks import measure
 from app.engine.connection import FIRST, Engine
 from app.engine.replication.messages import (
     FILES,
+    LEASE,
     AboutFile,
     Announcement,
     FileMessage,
@@ -38,9 +39,10 @@ from app.engine.replication.messages import (
     about_key,
     absent_key,
     read_file_message,
+    read_lease,
     taken_key,
 )
-from app.engine.replication.status import fronts_of
+from app.engine.replication.status import standbys_of
 from app.engine.replication.transfers import KEPT, LOOK, PATIENCE, TransferFailed, receive_file, send_file
 from app.entry_points import run_loop, run_request
 from app.ports import ConnectionLost
@@ -152,7 +154,7 @@ class FrontFiles:
         """See `app.ports.OtherDisks`."""
         names = [name for path in paths if (name := self._name_of(path)) is not None]
         try:
-            if names and (standbys := (await fronts_of(self._engine)).standbys):
+            if names and (standbys := await standbys_of(self._engine)):
                 await self._announce(names, [standby.front.id for standby in standbys])
         except ConnectionLost:
             # Nothing is accepted while the engine is away, and they are copied once the job is in the journal.
@@ -354,10 +356,10 @@ class FrontFiles:
             raise TransferFailed("what is said about it cannot be read") from error
 
     async def _other_fronts(self) -> list[str]:
-        fronts = await fronts_of(self._engine)
-        ids = {standby.front.id for standby in fronts.standbys}
-        if fronts.active is not None:
-            ids.add(fronts.active[1].id)
+        active = read_lease(await self._engine.get(LEASE))
+        ids = {standby.front.id for standby in await standbys_of(self._engine)}
+        if active is not None:
+            ids.add(active[1].id)
         return sorted(ids - {self._front})
 
     async def _add(self, message: FileMessage) -> str:

@@ -60,11 +60,16 @@ class Safety(Struct, frozen=True):
 async def fronts_of(engine: Engine) -> Fronts:
     """Ask the engine. Raises `ConnectionLost`."""
     lease, head = await engine.values([LEASE, HEAD])
+    standbys, holdings = await standbys_of(engine), await holdings_of(engine)
+    shards = {ident: (each.connected, each.count) for ident, each in holdings.items() if each.count > 1}
+    return Fronts(read_lease(lease), read_head(head), standbys, shards)
+
+
+async def standbys_of(engine: Engine) -> Sequence[Standby]:
+    """The fronts on standby, by name. Raises `ConnectionLost`."""
     values = await engine.values(await engine.keys(f"{STANDBY}*"))
     standbys = [standby for value in values if (standby := _standby(value)) is not None]
-    holdings = await holdings_of(engine)
-    shards = {ident: (each.connected, each.count) for ident, each in holdings.items() if each.count > 1}
-    return Fronts(read_lease(lease), read_head(head), sorted(standbys, key=lambda each: each.front.name), shards)
+    return sorted(standbys, key=lambda each: each.front.name)
 
 
 async def safety_of(engine: Engine) -> Safety:

@@ -14,7 +14,6 @@ from anyio import to_thread
 
 from app.actors.alerts import Alerts
 from app.backoff import Pauses, backoff
-from app.core.journal_port import JournalUnavailable
 from app.core.replication import Publisher
 from app.journal.access import waiting
 from app.journal.recording import Outbox
@@ -60,12 +59,7 @@ class StoreCalls:
     @property
     def is_suspended(self) -> bool:
         """Whether nothing may be written now, because another process may write the journal."""
-        try:
-            if self._publisher is not None:
-                self._publisher.check()
-        except JournalUnavailable:
-            return True
-        return False
+        return self._publisher is not None and self._publisher.active_for <= 0
 
     @property
     def has_publisher(self) -> bool:
