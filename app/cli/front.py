@@ -49,7 +49,7 @@ LARGEST_INPUT = 256 * 2**20
 """Bytes. The largest file that people may attach, as the plain picture that it becomes."""
 
 GIVING_UP = 0.5
-"""Seconds for giving up the lease at the end: it ends by itself."""
+"""Seconds at the end for giving up the lease, which ends by itself, and for writing who waits for an answer."""
 
 
 async def run_front(command: RunFront, config: Config, console: Console) -> int:
@@ -173,6 +173,9 @@ async def _open_parts(
         try:
             yield parts
         finally:
+            with anyio.move_on_after(GIVING_UP, shield=True):
+                # Whoever still waits for an answer gets it from the front that takes over.
+                await parts.open_requests.settled()
             tasks.cancel_scope.cancel()
 
 

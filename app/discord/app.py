@@ -112,6 +112,9 @@ SPEEDS = 300.0
 ANSWERING = 0.5
 """Seconds at the end for what is under way, out of the 1.5 that frontends have to shut down."""
 
+REFUSING = 0.9
+"""Seconds at the end for refusing the rest. Whoever reads nothing until then is left to the front that takes over."""
+
 ANSWERED = 0.01
 """Seconds between two looks whether it is over."""
 
@@ -475,12 +478,22 @@ class DiscordApp:
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
             self.page_frontend = None
+            handlers.close()
             with anyio.move_on_after(ANSWERING):
                 # Whoever was acknowledged gets an answer.
                 while not _is_idle(handlers, inbox, dispatcher):  # noqa: ASYNC110  the handlers have another loop
                     await anyio.sleep(ANSWERED)
+
+            async def refuse_rest() -> None:
+                with anyio.move_on_after(REFUSING):
+                    await dispatcher.refuse_rest()
+                    # What was being acknowledged until now.
+                    while not _is_idle(handlers, inbox, dispatcher):
+                        await anyio.sleep(ANSWERED)
+                        await dispatcher.refuse_rest()
+
             async with anyio.create_task_group() as goodbyes:
-                goodbyes.start_soon(dispatcher.refuse_rest, name="refusals")
+                goodbyes.start_soon(refuse_rest, name="refusals")
                 goodbyes.start_soon(live_messages.say_goodbye, name="farewells")
             tasks.cancel_scope.cancel()
 

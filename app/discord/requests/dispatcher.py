@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -27,6 +27,7 @@ from app.discord.requests.settings_cards import VERBS, SettingsCards
 from app.discord.ui.forms import Form
 from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
+from app.discord.ui.pages import refusal
 from app.discord.user_request import (
     Action,
     BuiltinCommand,
@@ -65,6 +66,13 @@ def typed(action: Action) -> str:
             return ""
 
 
+class _UnderWay(NamedTuple):
+    """A request, and what is called once its person has an answer."""
+
+    request: UserRequest
+    answered: Callable[[], None]
+
+
 class RequestDispatcher:
     """Carries out each request, and knows only which ones are under way.
 
@@ -95,7 +103,7 @@ class RequestDispatcher:
         server_names: Mapping[ServerName, str],
         picture_seconds: Callable[[Workflow], float],
     ) -> None:
-        self._under_way: dict[anyio.CancelScope, UserRequest] = {}
+        self._under_way: dict[anyio.CancelScope, _UnderWay] = {}
         self._actions = actions
         self._starter = starter
         self._drafts = drafts
@@ -149,8 +157,8 @@ class RequestDispatcher:
                 refuse = partial(self._refuse, request)
                 work = partial(run_request, partial(self.take, request), "a request failed", refuse, request=name)
                 scope = anyio.CancelScope()
-                self._under_way[scope] = request
                 answered = self._open_requests.begin(request.caller, typed(action))
+                self._under_way[scope] = _UnderWay(request, answered)
                 tasks.start_soon(self._carry_out, scope, work, answered, name=name)
 
     async def _carry_out(
@@ -158,7 +166,7 @@ class RequestDispatcher:
     ) -> None:
         with scope:
             await work()
-        answered()
+            answered()
         self._under_way.pop(scope, None)
 
     @property
@@ -167,12 +175,22 @@ class RequestDispatcher:
         return not self._under_way
 
     async def refuse_rest(self) -> None:
-        """End what is still under way because the bot stops, and say so to everybody who asked for it."""
+        """End what is still under way because the bot stops, and say so to everybody who asked for it.
+
+        Whoever cannot be told is left to the front that takes over.
+        """
         rest, self._under_way = self._under_way, {}
         async with anyio.create_task_group() as tasks:
-            for scope, request in rest.items():
+            for scope, under_way in rest.items():
                 scope.cancel()
-                tasks.start_soon(self._refuse, request, reason_text(Draining()), name="refusal")
+                tasks.start_soon(self._refuse_at_end, under_way, name="refusal")
+
+    async def _refuse_at_end(self, under_way: _UnderWay) -> None:
+        request = under_way.request
+        card = refusal(reason_text(Draining()), typed(request.action))
+        # In one call, unlike other refusals: there may be no time for a second one.
+        if await self._responder.tell(request.caller, card):
+            under_way.answered()
 
     async def take(self, request: UserRequest) -> None:
         """Do what was asked for; if that is impossible, only tell the person who asked."""

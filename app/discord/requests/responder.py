@@ -23,13 +23,15 @@ class Responder:
     def __init__(self, sender: MessageSender) -> None:
         self._sender = sender
 
-    async def tell(self, caller: Caller, card: Card) -> None:
-        """Answer the caller with a card."""
+    async def tell(self, caller: Caller, card: Card) -> bool:
+        """Answer the caller with a card; whether Discord took it."""
         send = self._sender.edit_original if caller.fresh else self._sender.ephemeral_followup
         try:
             await send(caller.token, card)
         except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
+            return False
+        return True
 
     async def replace(self, caller: Caller, card: Card) -> None:
         """Show this card in the message whose button the caller pressed."""

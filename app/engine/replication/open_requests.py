@@ -35,7 +35,8 @@ class EngineOpenRequests:
         self._prefix = f"{OPEN}{front}:"
         self._changes: dict[str, OpenRequest | None] = {}
         """What is not written yet, by token: a request, or that one is over."""
-        self._changed = anyio.Event()
+        self._changed, self._settled = anyio.Event(), anyio.Event()
+        self._settled.set()
         self._written: set[str] = set()
 
     def put(self, request: OpenRequest) -> None:
@@ -54,6 +55,8 @@ class EngineOpenRequests:
         while len(self._changes) > MOST:
             del self._changes[next(iter(self._changes))]
         self._changed.set()
+        if self._settled.is_set():
+            self._settled = anyio.Event()
 
     async def run(self) -> None:
         """Write changes until cancelled."""
@@ -67,6 +70,7 @@ class EngineOpenRequests:
             await self._engine.ready()
             # Only now: what waited may be over since.
             if not self._changes:
+                self._settled.set()
                 return
             token, request = next(iter(self._changes.items()))
             del self._changes[token]
@@ -84,6 +88,10 @@ class EngineOpenRequests:
             # Before it is written: from here on it may be there.
             self._written.add(token)
             await self._engine.set(self._prefix + token, msgspec.json.encode(request), SECONDS)
+
+    async def settled(self) -> None:
+        """Wait until everything is written. `run` must be running."""
+        await self._settled.wait()
 
     async def take_left(self) -> Sequence[OpenRequest]:
         """See `OpenRequestStore`."""

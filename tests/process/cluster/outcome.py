@@ -11,18 +11,22 @@ import anyio
 from msgspec import Struct
 
 from app.core.jobs.job import Job, State, TransitionRow
+from app.discord.messages.open_requests import LOOK
 from app.journal.opening import JOURNAL, open_store
 from tests.discord.fake import buttons_of, media_of
 from tests.discord.fake.wire import Payload
 from tests.discord.stage import job_of, words
 from tests.process.cluster.cluster import TERMINAL, Cluster
-from tests.process.cluster.people import People
+from tests.process.cluster.people import People, Wish
 
 ENDING = 120.0
 """Seconds in which everything that was accepted ends once nothing goes wrong any more."""
 
 ALL = 100_000
 """More jobs than there are."""
+
+LEFT = 2 * LOOK
+"""Seconds in which the active front answers those whom another one has told that it thinks."""
 
 HURT = 5.0
 """Seconds before a front dies, freezes or is cut off in which requests may stay at “thinking”: nothing was accepted."""
@@ -76,12 +80,16 @@ async def outcome(
     broken += [f"{wish.job} was accepted and is in no journal" for wish in people.accepted if wish.job not in ids]
     copies = {job.id for job, _ in _journal(standby.folder)}
     broken += [f"{job} is in one journal only" for job in ids ^ copies]
-    thinking = [wish for wish in people.wishes if wish.stage == "thinking"]
-    broken += [
-        f"acknowledged and forgotten: {people.read(wish)!r} {wish.at:.1f}"
-        for wish in thinking
-        if not any(begin - HURT <= wish.at <= end for begin, end in periods)
-    ]
+
+    def forgotten() -> list[Wish]:
+        hurt = [wish for wish in people.thinking if any(begin - HURT <= wish.at <= end for begin, end in periods)]
+        return [wish for wish in people.thinking if wish not in hurt]
+
+    with anyio.move_on_after(LEFT):
+        while forgotten():
+            people.look()
+            await anyio.sleep(0.1)
+    broken += [f"acknowledged and forgotten: {people.read(wish)!r} {wish.at:.1f}" for wish in forgotten()]
     stages = people.stages
     return Outcome(
         seconds=round(anyio.current_time() - began, 1),
@@ -89,7 +97,7 @@ async def outcome(
         delivered=states[State.DELIVERED],
         unanswered=stages["unanswered"],
         refused=stages["refused"],
-        left_thinking=len(thinking),
+        left_thinking=len(people.thinking),
         prompts=sum(len(simulator.history) for simulator in cluster.simulators),
         longest_wait=round(max(wish.seconds for wish in people.accepted), 1),
         faults=faults,

@@ -79,6 +79,11 @@ class People:
         """The requests that are accepted, and not shown yet."""
         return [wish for wish in self.wishes if wish.stage in {"asked", "accepted"}]
 
+    @property
+    def thinking(self) -> list[Wish]:
+        """The requests that were acknowledged, and of which nothing else was said yet."""
+        return [wish for wish in self.wishes if wish.stage == "thinking"]
+
     def ask(self, person: Person) -> Wish:
         """Somebody asks for a picture."""
         prompt, channel = f"picture {len(self.wishes)}", self._channels[person.id]

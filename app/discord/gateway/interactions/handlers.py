@@ -69,6 +69,10 @@ BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
 
 
+class Stopping(Exception):
+    """The bot stops and takes no request any more: the first answer to the person says so."""
+
+
 class Questions(Protocol):
     """What the core is asked while a command or button waits for its first answer."""
 
@@ -129,6 +133,7 @@ class InteractionHandlers:
         self.workflows: Mapping[str, Workflow] = {}
         self._acknowledging: set[str] = set()
         """The tokens of interactions that are acknowledged just now."""
+        self._is_closed = False
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
@@ -336,26 +341,38 @@ class InteractionHandlers:
             return
         await self._send_request(await self._defer(interaction, PUBLIC), request)
 
+    def close(self) -> None:
+        """Acknowledge nothing any more: from now on, `Stopping` is raised instead. Any thread may call this."""
+        self._is_closed = True
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing is acknowledged just now, and not in the inbox yet. Any thread may ask."""
         return not self._acknowledging
 
     async def _defer(self, interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
-        """See `app.discord.gateway.interactions.responses.defer`. `_send_request` must follow."""
+        """See `app.discord.gateway.interactions.responses.defer`. `_send_request` must follow.
+
+        Raises `SendError` and `Stopping`.
+        """
         with self._acknowledges(interaction):
             return await defer(interaction, flags)
 
     async def _defer_update(
         self, interaction: hikari.ComponentInteraction | hikari.ModalInteraction, message: hikari.Message
     ) -> Caller:
-        """Acknowledge an interaction that may change this message. `_send_request` must follow. Raises `SendError`."""
+        """Acknowledge an interaction that may change this message. `_send_request` must follow.
+
+        Raises `SendError` and `Stopping`.
+        """
         with self._acknowledges(interaction):
             await defer_update(interaction)
             return caller_of(interaction, str(message.id), fresh=False)
 
     @contextmanager
     def _acknowledges(self, interaction: Answerable) -> Generator[None]:
+        if self._is_closed:
+            raise Stopping
         self._acknowledging.add(interaction.token)
         try:
             yield
@@ -366,7 +383,7 @@ class InteractionHandlers:
     async def _send_request(self, caller: Caller, action: Action) -> None:
         try:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                # The application is shutting down; nothing was promised to the person yet.
+                # The bot ends, and its time to answer is over: see `close`.
                 await self._into_core(self._inbox.send, UserRequest(caller, action))
         finally:
             self._acknowledging.discard(caller.token)

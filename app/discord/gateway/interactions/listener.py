@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import hikari
 import lightbulb
 import structlog
 from msgspec import Struct
 
-from app.discord.gateway.interactions.handlers import InteractionHandlers
+from app.discord.gateway.interactions.handlers import InteractionHandlers, Stopping
 from app.discord.gateway.interactions.responses import ALONE, say
 from app.discord.gateway.rest.client import translated
 from app.discord.gateway.rest.component_builders import build
 from app.discord.messages.ports import Away, Expired, Gone, Unacceptable
 from app.discord.ui.pages import refusal
 from app.entry_points import run_request
+from app.service.reasons import Draining
 from app.texts.discord.answers import COMMAND_OUT_OF_DATE
+from app.texts.reasons.text import reason_text
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -66,6 +68,8 @@ class Listener:
     async def _handle(self, interaction: hikari.PartialInteraction) -> None:
         try:
             await self._route(interaction)
+        except Stopping:
+            await self._apologise(cast("Answerable", interaction), reason_text(Draining()))
         except (Away, Expired) as error:
             # Discord does not answer, or it is too late: the person cannot be told.
             logger.warning("an interaction could not be answered", reason=str(error))
