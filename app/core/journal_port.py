@@ -277,6 +277,18 @@ class JobHistory(Journal, DraftRecords, GalleryRecords, Protocol):
         """Record that this is being said to a person or a Discord server; False if it was said before."""
         ...
 
+    async def expect_late_edits(self, jobs: Sequence[JobId]) -> None:
+        """Keep that something older may still be shown over the results of these jobs."""
+        ...
+
+    async def late_edits(self) -> Sequence[JobId]:
+        """The jobs of which that is kept."""
+        ...
+
+    async def expect_no_late_edit(self, job: JobId) -> None:
+        """Forget it."""
+        ...
+
     async def decisions(self) -> Decisions:
         """What moderators have decided for their Discord servers, as far as it is not over."""
         ...

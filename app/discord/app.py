@@ -41,6 +41,7 @@ from app.discord.message_ref import is_private, is_spoiler, message_link
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.alerts import ChannelAlerts, OwnerAlerts
 from app.discord.messages.hints import Hints
+from app.discord.messages.late_edits import LateEdits
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.thumbnails import ListThumbnails
@@ -294,7 +295,7 @@ class DiscordApp:
                 hide=job_history.hide_from_gallery,
                 possible_changes=variations.possible,
                 others=self._others,
-                settled_after=SETTLED if self._active_for is not None else None,
+                late_edits=LateEdits(job_history, SETTLED) if self._active_for is not None else None,
             )
             responder = Responder(sender)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
@@ -423,8 +424,7 @@ class DiscordApp:
             )
 
             async def follow_jobs() -> None:
-                for job in without_parts(await job_history.unfinished()):
-                    await run_request(partial(live_messages.resume, job), "a job could not be followed", job=job.id)
+                await live_messages.resume_all(without_parts(await job_history.unfinished()))
                 tasks.start_soon(open_requests.watch, sender, job_history.find, name="open requests")
 
             async def say_opened() -> None:

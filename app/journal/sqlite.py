@@ -184,6 +184,18 @@ class SqliteJournal:
         """See `app.core.journal_port.JobHistory`."""
         return await self._calls.write_patiently(partial(self._store.say_once, notice, subject))
 
+    async def expect_late_edits(self, jobs: Sequence[JobId]) -> None:
+        """See `app.core.journal_port.JobHistory`."""
+        await self._calls.write_patiently(self._store.expect_late_edits, jobs)
+
+    async def late_edits(self) -> Sequence[JobId]:
+        """See `app.core.journal_port.JobHistory`."""
+        return await self._calls.read_patiently(self._store.late_edits)
+
+    async def expect_no_late_edit(self, job: JobId) -> None:
+        """See `app.core.journal_port.JobHistory`."""
+        await self._calls.write_patiently(self._store.expect_no_late_edit, job)
+
     async def gallery(
         self,
         query: GalleryQuery,

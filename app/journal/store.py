@@ -42,6 +42,9 @@ UNUSED_SHARE = 0.1
 INCREMENTAL = 2
 """SQLite's number of the mode in which a file can give back free pages in steps."""
 
+LATE_EDIT = "late edit"
+"""The kind of notice of `expect_late_edits`."""
+
 FileId: TypeAlias = tuple[int, int]
 """What the system identifies a file by: its device and its number there."""
 
@@ -292,6 +295,22 @@ class Store(Reader):
             row = (notice, subject, self._clock())
             query = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
             return self._database.execute(query, row).rowcount == 1
+
+    def expect_late_edits(self, jobs: Sequence[JobId]) -> None:
+        """See `app.core.journal_port.JobHistory`."""
+        with self._transaction():
+            now = self._clock()
+            query = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
+            self._database.executemany(query, [(LATE_EDIT, job, now) for job in jobs])
+
+    def late_edits(self) -> list[JobId]:
+        """See `app.core.journal_port.JobHistory`."""
+        return [JobId(job) for (job,) in self._rows("SELECT subject FROM notices WHERE kind = ?", LATE_EDIT)]
+
+    def expect_no_late_edit(self, job: JobId) -> None:
+        """See `app.core.journal_port.JobHistory`."""
+        with self._transaction():
+            self._database.execute("DELETE FROM notices WHERE kind = ? AND subject = ?", (LATE_EDIT, job))
 
     def decisions(self) -> Decisions:
         """See `app.core.journal_port.JobHistory`."""

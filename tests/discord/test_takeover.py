@@ -14,7 +14,7 @@ from app.events import JobId
 from app.ports import OpenRequest
 from tests.discord.fake import Interaction
 from tests.discord.fake.wire import LOADING
-from tests.discord.stage import Stage, job_of, words
+from tests.discord.stage import ENOUGH, Stage, ended, job_of, words
 
 MESSAGE = r"/channels/\d+/messages/\d+$"
 
@@ -67,6 +67,31 @@ async def test_a_result_that_the_front_before_has_overwritten_is_shown_again(
         assert words(stage.discord.message(asked)) == words(before)
         stage.discord.heal()
         assert words(await stage.result(asked)) == result
+
+
+async def test_a_result_is_looked_at_although_the_front_that_showed_it_is_replaced_as_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage.bot():
+        # Results have no hint any more from here on.
+        await stage.result(imagine(stage))
+        stage.hold()
+        asked = imagine(stage)
+        before = deepcopy(await stage.until("[Cancel]", asked))
+    async with stage.bot(active_for=forever) as life:
+        stage.go_on()
+        shown = await stage.result(asked)
+        result, job = words(shown), job_of(shown)
+        await ended(life, job)
+    old: dict[str, object] = {"components": before["components"], "attachments": []}
+    stage.discord.state.do(lambda: stage.discord.state.messages.edit(before["id"], old, {}))
+    monkeypatch.setattr(app, "SETTLED", 0.0)
+    async with stage.bot(active_for=forever) as life:
+        assert words(await stage.result(asked)) == result
+        with anyio.fail_after(ENOUGH):
+            while await life.journal.late_edits():
+                await anyio.lowlevel.checkpoint()
+    assert len(stage.discord.message(asked)["attachments"]) == len(shown["attachments"])
 
 
 async def test_a_result_that_still_stands_is_not_sent_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

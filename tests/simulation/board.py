@@ -187,12 +187,12 @@ class Board:
             self._take_edit(edited, card)
             self._show(edited, card, verdict)
 
-    async def shows(self, channel: str, message: str, card: Card) -> bool:
+    async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
         shown = self.messages[int(message)]
         await self._reach()
         if not self.is_there(shown):
             raise Deleted("Discord says: Unknown Message.")
-        return bool(shown.said) and shown.said[-1] == card
+        return bool(shown.said) and any(press == Press("cancel", job) for press in presses(shown.said[-1]))
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         verdict = await self._call(channel, None)

@@ -56,7 +56,19 @@ ROUND = 10.0
 """Seconds between two readings of an operator's requests: every second would be a quarter of all the work here."""
 
 WRITES = frozenset(
-    {"write", "client_id", "record_power", "done", "prefer", "decide", "remove_jobs", "give_back", "hide_from_gallery"}
+    {
+        "write",
+        "client_id",
+        "record_power",
+        "done",
+        "prefer",
+        "decide",
+        "remove_jobs",
+        "give_back",
+        "hide_from_gallery",
+        "expect_late_edits",
+        "expect_no_late_edit",
+    }
 )
 """The functions of the journal that write."""
 
@@ -126,7 +138,8 @@ class Bot:
         """How many signals this process still takes."""
         self._closing = anyio.Event()
         self._left = float("inf")
-        self.door: SimulatedFrontend | None = None
+        self._doors: list[SimulatedFrontend] = []
+        """Those that are open. A front that stood still opens its own although another one is active since."""
         """The frontend; None while the process is not running."""
         self.opened = anyio.Event()
         self.down = 1.0
@@ -203,10 +216,22 @@ class Bot:
                 except* Exception as errors:  # noqa: BLE001  an invariant judges it
                     self._say("the bot ends by itself")
                     self._recorder.ended_by_itself(errors)
-                self.door, self._signals, self.opened = None, None, anyio.Event()
+                self._signals = None
+                self._close_doors()
                 self.draining_since = None
                 self._board.bot_died(self._recorder.knows_deleted)
                 await anyio.sleep(self.down)
+
+    @property
+    def door(self) -> SimulatedFrontend | None:
+        """Where people reach the bot; None if they do not."""
+        return self._doors[-1] if self._doors else None
+
+    def _close_doors(self, *but: SimulatedFrontend) -> None:
+        """Close all doors but these."""
+        self._doors = list(but)
+        if not but:
+            self.opened = anyio.Event()
 
     def _left_with(self, code: int) -> None:
         self._say(f"the bot ends with {code}")
@@ -248,14 +273,15 @@ class Bot:
                 )
 
                 def open_door() -> None:
-                    self.door = door
+                    self._doors.append(door)
                     self.opened.set()
 
                 try:
                     await door.live(open_door)
                 finally:
-                    if self.door is door:
-                        self.door, self.opened = None, anyio.Event()
+                    if door in self._doors:
+                        self._doors.remove(door)
+                        self._close_doors(*self._doors)
             return 0
 
         return await application.run(

@@ -26,6 +26,7 @@ from app.core.jobs.job import Job
 from app.core.journal_port import JournalError
 from app.discord.custom_id import Press
 from app.discord.files.upload import BROUGHT_WITHIN
+from app.discord.messages.late_edits import LateEdits
 from app.discord.messages.live_messages import LiveMessages
 from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import MessageSender
@@ -95,7 +96,7 @@ class Surroundings(Struct, frozen=True):
     gate: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     """Returns once this process does not stand still."""
     settled_after: float | None = None
-    """See `LiveMessages`."""
+    """See `app.discord.messages.late_edits.LateEdits`; None if there is only one front."""
     stop: anyio.Event | None = None
     """Set when the application is to stop."""
     lease: tuple[str, bytes] | None = None
@@ -144,7 +145,7 @@ class SimulatedFrontend:
             hide=job_history.hide_from_gallery,
             possible_changes=variations.possible,
             others=around.others,
-            settled_after=around.settled_after,
+            late_edits=LateEdits(job_history, around.settled_after) if around.settled_after is not None else None,
         )
         self.live_messages.now = clock
         self._responder = Responder(around.sender or board)
@@ -199,8 +200,7 @@ class SimulatedFrontend:
     async def live(self, opened: Callable[[], None]) -> None:
         """Follow unfinished jobs again, and carry out what people want until the bot stops."""
         self._tasks.start_soon(self._watch_servers, name="servers")
-        for job in without_parts(await self._job_history.unfinished()):
-            await self.live_messages.resume(job)
+        await self.live_messages.resume_all(without_parts(await self._job_history.unfinished()))
         operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
         self._tasks.start_soon(operator.run, name="operator")
         opened()

@@ -9,6 +9,7 @@ from app.discord.message_ref import Seen
 from app.discord.messages.ports import Away, MessageSender, Notice
 from app.discord.request_deadline import begins_within
 from app.discord.ui.components import Card
+from app.events import JobId
 
 
 class ActiveSender:
@@ -38,10 +39,10 @@ class ActiveSender:
         with self._active():
             await self._sender.edit(channel, message, card)
 
-    async def shows(self, channel: str, message: str, card: Card) -> bool:
+    async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
         """See `MessageSender`."""
         with self._active():
-            return await self._sender.shows(channel, message, card)
+            return await self._sender.goes_on(channel, message, job)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `MessageSender`."""

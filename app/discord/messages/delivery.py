@@ -50,8 +50,6 @@ class Delivery:
         self._view = view
         self._location = location
         self._context = context
-        self.shown: Card | None = None
-        """What the message shows, once that was sent."""
 
     async def run(self) -> str:
         """Send the final update, with smaller and smaller files until it fits. Returns the message's id.
@@ -100,7 +98,6 @@ class Delivery:
         seen = await self._by_first_route(
             cards[0], (self._by_token, self._by_message, self._by_channel, self._by_follow_up, self._by_direct_message)
         )
-        self.shown = cards[0]
         await self._location.settle(seen)
         if (outdated := self._location.place.outdated) is not None:
             await self._point_to_result(*outdated)

@@ -21,6 +21,7 @@ from app.discord import message_ref
 from app.discord.message_ref import TOKEN_LIFE, MessageRef, Token, write
 from app.discord.messages.channel_pacing import ChannelPacing
 from app.discord.messages.hints import Hints
+from app.discord.messages.late_edits import LateEdits
 from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import MessageSender, PrepareFiles
 from app.discord.messages.reply import MessageReply
@@ -57,9 +58,6 @@ ACCEPTANCE = 10.0
 BROUGHT_WITHIN = 60.0
 """Seconds within which a result is copied that only another disk has, before it is shown again."""
 
-RESTORING = 0.0, 1.0, 5.0, 25.0, 125.0
-"""Seconds before each attempt to look whether a message still shows its result."""
-
 FAREWELL_TIME = 0.7
 """Seconds for all goodbye messages together, out of the 1.5 that frontends have to shut down."""
 
@@ -79,8 +77,7 @@ class LiveMessages:
     the pictures of a request. With `hints`, people read once what to do with their first picture; with
     `list_thumbnails`, lists of jobs have thumbnails. `hide` hides a job in the gallery from all but its owner.
     `others` are the disks that may have files which this one lacks. `open_requests` keeps who waits for an answer, for
-    another process. For `settled_after` seconds from now, requests of a front that was active before may still arrive
-    at Discord; None if there was no such front.
+    another process. `late_edits` is None if no other front can have been active.
     """
 
     def __init__(
@@ -100,12 +97,10 @@ class LiveMessages:
         possible_changes: Callable[[JobRequest], Awaitable[frozenset[Change]]] | None = None,
         hide: Callable[[JobId], Awaitable[None]] | None = None,
         others: OtherDisks | None = None,
-        settled_after: float | None = None,
+        late_edits: LateEdits | None = None,
     ) -> None:
         self._others = others
-        self._settled_at = anyio.current_time() + settled_after if settled_after is not None else None
-        self._used_again: set[str] = set()
-        """The messages in which an operator had a job run again."""
+        self._late_edits = late_edits
         self._hints = hints
         self.notifications = notifications
         self.sender = sender
@@ -205,19 +200,38 @@ class LiveMessages:
         self._rejected.pop(job, None)
 
     async def begin_again(self, job: Job) -> None:
-        """Run a job's request again as a new job, in the same message: for an operator."""
+        """Run a job's request again as a new job, in the same message: for an operator. Raises `JournalError`."""
         if (place := message_ref.read(job.place)) is None:
             logger.warning("a job cannot be tried again here", job=job.id)
             return
         place = replace(place, more=(), asked=self.now(), notifying=0.0, notice=None)
-        self._used_again.add(place.message)
+        if self._late_edits is not None:
+            await self._late_edits.leave(job.id)
         request = _made_at(place, repeat(job.request, self._catalog))
         reply = self._reply(request, place, None)
         actor = InteractionActor(request, self._registry, reply, place=write(place), notify=reply.notify)
         await self._tasks.start(self._live, reply, actor, name=f"interaction {request.job}")
 
-    async def resume(self, job: Job) -> None:
-        """Continue a job from before a restart, unless its message is complete, already live, or another frontend's."""
+    async def resume_all(self, jobs: Sequence[Job]) -> None:
+        """Continue these unfinished jobs from before a restart, and look again at results that may not be shown."""
+        ended: Sequence[Job] = ()
+        if (late_edits := self._late_edits) is not None:
+
+            async def expect() -> None:
+                nonlocal ended
+                ended = await late_edits.expect(jobs)
+
+            await run_request(expect, "it is not known which results must be looked at again")
+        for job in jobs:
+            await run_request(partial(self._resume, job), "a job could not be followed", job=job.id)
+        for job in ended:
+            if (place := message_ref.read(job.place)) is not None and job.terminal_update is not None:
+                reply = self._reply(job.request, place, None)
+                await run_request(partial(reply.recall, job.terminal_update), "a result is not known", job=job.id)
+                self._tasks.start_soon(self._look_again, reply, name=f"result of {job.id}")
+
+    async def _resume(self, job: Job) -> None:
+        """Continue a job, unless its message is complete, already live, or another frontend's."""
         # An operator may have created the job before Discord answered: its message is already live.
         if job.notified or job.id in self.living or (place := message_ref.read(job.place)) is None:
             return
@@ -227,28 +241,14 @@ class LiveMessages:
 
         async def live() -> None:
             await self._live(reply, actor)
-            await run_request(partial(self._restore, reply), "a result could not be looked at again", job=job.id)
+            await self._look_again(reply)
 
         self._tasks.start_soon(live, name=f"interaction {job.id}")
 
-    async def _restore(self, reply: MessageReply) -> None:
-        """Show a result once more if a front that was active before has shown something older after it.
-
-        That front may have been frozen, or cut off, between its decision to send an edit and the edit itself.
-        """
-        if self._settled_at is None:
-            return
-        await anyio.sleep_until(self._settled_at)
-        for pause in RESTORING:
-            await anyio.sleep(pause)
-            if reply.place.message in self._used_again:
-                return
-            try:
-                await reply.restore()
-            except ConnectionLost as error:
-                logger.info("a result could not be looked at again", job=reply.view.job, reason=str(error))
-            else:
-                return
+    async def _look_again(self, reply: MessageReply) -> None:
+        if self._late_edits is not None:
+            look = partial(self._late_edits.look, reply)
+            await run_request(look, "a result could not be looked at again", job=reply.view.job)
 
     async def show_again(self, job: Job, caller: Caller) -> None:
         """Show a result again, where the caller was answered. Raises `WorkflowError` if that is impossible."""

@@ -79,8 +79,8 @@ class MessageSender(Protocol):
         """Edit one of the bot's messages, as the bot."""
         ...
 
-    async def shows(self, channel: str, message: str, card: Card) -> bool:
-        """Whether one of the bot's messages shows the texts of this card."""
+    async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
+        """Whether one of the bot's messages says that this job goes on: it can be cancelled there."""
         ...
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:

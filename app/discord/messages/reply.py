@@ -119,30 +119,34 @@ class MessageReply:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
 
+    async def recall(self, update: TerminalUpdate) -> None:
+        """Take this final update as the one that another process has shown."""
+        if isinstance(update, Finished):
+            self.view.changes = await self.possible_changes()
+        self.view.handle(update, self._context.now())
+
     async def restore(self) -> None:
-        """Show the final update again if the message shows something else. Raises `Away`.
+        """Show the final update again if the message says that the job goes on. Raises `Away`.
 
         Nothing happens if nobody can tell: somebody deleted the message, or the bot may not read it.
         """
         place = self.place
-        if (card := self._shown) is None or self.view.terminal_update is None or not place.message or place.deleted:
+        if self.view.terminal_update is None or not place.message or place.deleted:
             return
         async with self._editor:
             try:
-                if await self._context.sender.shows(place.channel, place.message, card):
+                if not await self._context.sender.goes_on(place.channel, place.message, self.view.job):
                     return
             except Away:
                 raise
             except SendError as error:
                 logger.info("a message cannot be read", job=self.view.job, reason=str(error))
                 return
-            logger.warning("a message shows something else than the result", job=self.view.job)
+            logger.warning("a message no longer shows the result", job=self.view.job)
             await self._deliver()
 
     async def _deliver(self) -> None:
-        delivery = Delivery(self.view, self._location, self._context)
-        self.receipt = await delivery.run()
-        self._shown = delivery.shown
+        self.receipt = await Delivery(self.view, self._location, self._context).run()
 
     async def notify(self, update: TerminalUpdate) -> None:
         """Notify the owner of the final update, which is shown, if they want that. Raises `Away`: try again."""

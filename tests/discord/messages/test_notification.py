@@ -103,7 +103,7 @@ class Discord:
         if self.edits and channel != "dm":
             raise self.edits[0]
 
-    async def shows(self, channel: str, message: str, card: Card) -> bool:
+    async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
         raise AssertionError
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:

@@ -83,7 +83,7 @@ class Room:
     async def edit(self, channel: str, message: str, card: Card) -> None:
         await self._say("message", card, message)
 
-    async def shows(self, channel: str, message: str, card: Card) -> bool:
+    async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
         raise AssertionError
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
@@ -525,7 +525,7 @@ async def test_the_person_of_a_job_from_before_a_restart_reads_at_the_next_one_t
     async with anyio.create_task_group() as tasks, sender, receiver:
         parts = catalog, room, room.prepare_files
         live_messages = LiveMessages(tasks, Registry(sender), *parts, notifications=room.notifications)
-        await live_messages.resume(job)
+        await live_messages.resume_all([job])
         await receiver.receive()
         await live_messages.say_goodbye()
         assert FAREWELL in room.said[-1][1]

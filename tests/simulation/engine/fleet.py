@@ -28,6 +28,7 @@ from app.core.journal_port import JournalError
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.ports import MessageSender
 from app.engine.messages import OfferedServer
+from app.engine.remote_servers.comfy import ANSWER
 from app.engine.remote_servers.workers import FrontSettings, Workers
 from app.engine.replication.files import FrontFiles
 from app.engine.replication.front_shards import FrontShards
@@ -69,8 +70,9 @@ SETTLED = 40.0
 """Seconds after a takeover in which the front before may still show something (`app.discord.app.SETTLED`): no process
 stands still for longer here, and no request is on its way for longer."""
 
-QUIET = SETTLED + 5.0
-"""Seconds in which nothing happens, and after which the journals of all fronts are equal."""
+QUIET = max(SETTLED, ANSWER) + 5.0
+"""Seconds in which nothing happens, and after which the journals of all fronts are equal, and nobody waits any longer
+for an answer that a failover has forgotten."""
 
 RECOVERED = 12.0
 """Seconds in which others have got again what the engine has forgotten."""

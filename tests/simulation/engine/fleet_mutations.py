@@ -11,10 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.actors.effect_runner import EffectRunner
+from app.core.jobs.job import Job
 from app.core.journal_port import JournalUnavailable
 from app.core.replication import Position, SealedBatch, Standing
 from app.discord.messages.active_sender import ActiveSender
-from app.discord.messages.live_messages import LiveMessages
+from app.discord.messages.late_edits import LateEdits
 from app.discord.messages.reply import MessageReply
 from app.engine.messages import AnyCall, Registration, Request
 from app.engine.remote_servers.remote_worker import REQUESTS, REQUESTS_SECONDS, RemoteWorker
@@ -100,10 +101,22 @@ def a_request_waits_for_its_turn_for_any_time() -> Generator[None]:
 def nobody_looks_at_results_again() -> Generator[None]:
     """Do not look after a takeover whether results are still shown."""
 
-    async def restore(self: LiveMessages, reply: MessageReply) -> None:
-        del self, reply
+    async def restore(self: MessageReply) -> None:
+        del self
 
-    with patch.object(LiveMessages, "_restore", restore):
+    with patch.object(MessageReply, "restore", restore):
+        yield
+
+
+@contextmanager
+def the_next_front_does_not_know_what_to_look_at() -> Generator[None]:
+    """Keep only in memory which results are to be looked at again."""
+
+    async def expect(self: LateEdits, jobs: Sequence[Job]) -> list[Job]:
+        del self, jobs
+        return []
+
+    with patch.object(LateEdits, "expect", expect):
         yield
 
 
@@ -215,11 +228,18 @@ FLEET_MUTATIONS = (
         a_request_waits_for_its_turn_for_any_time, SHOWS, ("rate_limit", "freeze_front"), ("shown",), 15.0, first=3
     ),
     FleetMutation(nobody_looks_at_results_again, "goes on", ("freeze_front",), ("departing",), 15.0, first=3),
+    FleetMutation(
+        the_next_front_does_not_know_what_to_look_at,
+        "goes on",
+        ("freeze_front", "stop_front", "stop_front"),
+        ("departing", "shown", "shown"),
+        first=9,
+    ),
     FleetMutation(a_batch_is_applied_whatever_it_follows, "differ from", ("kill_front",), ("committed",), first=1),
     FleetMutation(a_front_takes_over_although_it_lacks_batches, "in no journal", ("cut_front", "kill_front"), (), 15.0),
     FleetMutation(publishing_is_not_confirmed, "in no journal", ("cut_front",), ("commit",), 15.0),
     FleetMutation(
-        a_front_sends_prompts_without_its_lease, "was taken twice", ("freeze_front",), ("post",), 15.0, first=38
+        a_front_sends_prompts_without_its_lease, "was taken twice", ("freeze_front",), ("post",), 15.0, first=2
     ),
     FleetMutation(
         an_engine_that_forgot_everything_believes_anybody,

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.discord import custom_id
 from app.discord.bridge import CrossLoopCall
 from app.discord.gateway.rest.component_builders import loaded
 from app.discord.message_ref import Seen
@@ -29,6 +30,7 @@ from app.discord.messages.ports import (
     Unacceptable,
 )
 from app.discord.ui.components import Card, Text
+from app.events import JobId
 
 T = TypeVar("T")
 
@@ -103,10 +105,10 @@ class RestSender:
             lambda rest: rest.edit_message(int(channel), int(message), attachments=None, components=content)
         )
 
-    async def shows(self, channel: str, message: str, card: Card) -> bool:
+    async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
         """See `app.discord.messages.ports.MessageSender`."""
         shown = await self._call(lambda rest: rest.fetch_message(int(channel), int(message)))
-        return _shown_texts(shown) == _texts(card)
+        return custom_id.write("cancel", job) in _shown_buttons(shown)
 
     async def create(self, channel: str, card: Card, nonce: str) -> Seen:
         """See `app.discord.messages.ports.MessageSender`."""
@@ -220,6 +222,19 @@ def _shown_texts(message: hikari.Message) -> list[str]:
         for part in container.components
         if isinstance(part, hikari.TextDisplayComponent)
     ]
+
+
+def _shown_buttons(message: hikari.Message) -> set[str]:
+    """The custom ids of the buttons of a message that shows one card."""
+    return {
+        button.custom_id
+        for container in message.components
+        if isinstance(container, hikari.ContainerComponent)
+        for row in container.components
+        if isinstance(row, hikari.ActionRowComponent)
+        for button in row.components
+        if isinstance(button, hikari.ButtonComponent) and button.custom_id is not None
+    }
 
 
 def _seen(message: hikari.Message) -> Seen:
