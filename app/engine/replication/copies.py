@@ -48,13 +48,17 @@ class CopySender:
 
     async def run(self) -> None:
         """Send until cancelled, one copy after the other."""
-        seen = FIRST
+        answered: set[str] = set()
         while True:
             await anyio.sleep(ASKED)
             try:
-                for entry in await self._engine.range(REQUESTS, f"({seen}"):
-                    await self._answer(entry)
-                    seen = entry.id
+                entries = await self._engine.range(REQUESTS, FIRST)
+                answered.intersection_update([entry.id for entry in entries])
+                for entry in entries:
+                    # One that was answered stands there again if the engine was set back by a moment.
+                    if entry.id not in answered:
+                        await self._answer(entry)
+                        answered.add(entry.id)
                     # Only now: whoever asked waits for as long as it stands there.
                     await self._engine.remove(REQUESTS, entry.id)
             except ConnectionLost:

@@ -18,7 +18,7 @@ from app.engine.messages import Fetch, OfferedServer, Registration, Submit
 from app.engine.remote_servers.remote_worker import RemoteWorker
 from app.engine.replication.copies import CopySender, receive_copy
 from app.engine.replication.lease import SECONDS, FrontLease
-from app.engine.replication.messages import LEASE, Front
+from app.engine.replication.messages import LEASE, REQUESTS, Front
 from app.engine.replication.transfers import TransferFailed
 from app.events import FileRef, PromptId
 from app.ports import ConnectionLost
@@ -108,6 +108,32 @@ async def test_a_request_for_a_copy_that_was_forgotten_is_given_up(tmp_path: Pat
         tasks.start_soon(forget)
         with pytest.raises(TransferFailed), anyio.fail_after(FAR):
             await receive_copy(engine_of(model), tmp_path / "received")
+
+
+async def test_a_request_for_a_copy_that_stands_there_again_after_it_was_answered_is_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    model = new_model()
+    lease = FrontLease(engine_of(model), FRONT, 1, anyio.current_time(), SECONDS)
+    lease.position = START
+
+    async def set_back() -> None:
+        asked = False
+        while not asked or model.range(REQUESTS, "-", "+", None):
+            asked |= bool(model.range(REQUESTS, "-", "+", None))
+            await anyio.sleep(0.001)
+        model.fail_over(0.2)
+        assert model.range(REQUESTS, "-", "+", None)
+
+    with copied(tmp_path / "atelier.db") as export:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(CopySender(engine_of(model), lease, tmp_path / "atelier.db", export).run)
+            tasks.start_soon(set_back)
+            with pytest.raises(TransferFailed), anyio.fail_after(FAR):
+                await receive_copy(engine_of(model), tmp_path / "received")
+            with anyio.fail_after(FAR):
+                await receive_copy(engine_of(model), tmp_path / "received")
+            tasks.cancel_scope.cancel()
 
 
 async def test_a_file_whose_announcement_may_be_lost_is_asked_for_again_and_a_prompt_is_not() -> None:
