@@ -51,6 +51,7 @@ class FakeComfy:
 
     def __init__(self, content: bytes = b"") -> None:
         self.content = content
+        self.submitting = 0
         self.submitted: list[Graph] = []
         self.uploaded: dict[str, bytes] = {}
         self.description = msgspec.Raw(b'{"input":{}}')
@@ -58,6 +59,7 @@ class FakeComfy:
         self.held.set()
 
     async def submit(self, prompt: PromptId, graph: Graph, *, paid: bool = False) -> Ticket:
+        self.submitting += 1
         await self.held.wait()
         self.submitted.append(graph)
         return Ticket(prompt)
@@ -207,6 +209,34 @@ async def test_every_method_of_the_port_gives_what_comfyui_gave(
         assert (refused.value.reason, refused.value.certain) == (ResultGone("p"), False)
         assert clients.probe is not None
         await clients.probe()
+
+
+async def test_what_a_server_has_is_told_once_it_has_what_another_front_submits(
+    database: EngineSettings, tmp_path: Path, host: FakeHost
+) -> None:
+    host.comfy.held = anyio.Event()
+    told: list[Queue] = []
+    async with (
+        pair(database, tmp_path, host) as both,
+        both.clients() as before,
+        pair(database, tmp_path) as other,
+        other.clients() as after,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(before.comfy.submit, PromptId("0"), PICTURE)
+        await until(lambda: host.comfy.submitting == 1)
+
+        async def ask() -> None:
+            told.append(await after.comfy.queue())
+
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        # The worker has read the question before this one.
+        await after.comfy.stats()
+        assert not told
+        assert await before.comfy.queue() == Queue((), ()), "whoever submits it knows that it may be missing"
+        host.comfy.held.set()
+    assert told == [Queue((), (PromptId("0"),))]
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, 9 * CHUNK + 5])

@@ -21,6 +21,8 @@ from app.engine.messages import (
     Lost,
     NotDone,
     OfferedServer,
+    ReadHistory,
+    ReadQueue,
     Registration,
     Reply,
     Request,
@@ -31,11 +33,12 @@ from app.engine.worker.calls import Calls
 from app.engine.worker.clock import ClockDifference
 from app.engine.worker.hosts import Hosts, OpenHost
 from app.engine.worker.lease import Lease
+from app.engine.worker.submissions import Submissions
 from app.engine.worker.subscriptions import Subscriptions
 from app.engine.worker.transfers import Transfers
 from app.ports import ConnectionLost, Refused, RunSync
 from app.reasons.jobs import log_fields
-from app.reasons.servers import EngineRefuses, LibraryError, OutOfReach
+from app.reasons.servers import EngineRefuses, LibraryError, NoAnswer, OutOfReach
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -121,6 +124,7 @@ class _Session:
         self._hosts = hosts
         self._clock = clock
         self._places = anyio.Semaphore(AT_ONCE)
+        self._submissions = Submissions()
         self._begun: dict[tuple[str, int], None] = {}
         """The requests that were read last, by front and number."""
 
@@ -137,7 +141,9 @@ class _Session:
                     for entry in await self._read(position):
                         position = entry.id
                         await self._places.acquire()
-                        tasks.start_soon(self._handle, entry, calls, name="request")
+                        if (request := self._read_request(entry)) is not None:
+                            self._submissions.begin(entry.id, request)
+                        tasks.start_soon(self._handle, entry, request, calls, name="request")
 
             tasks.start_soon(read, name="requests")
             tasks.start_soon(transfers.sweep, name="transfers")
@@ -155,22 +161,30 @@ class _Session:
             return []
         return streams.get(self._lease.requests, [])
 
-    async def _handle(self, entry: Entry, calls: Calls) -> None:
-        """Claim a request, do it, and reply. Any failure concerns this request alone."""
+    def _read_request(self, entry: Entry) -> Request | None:
+        """The request of an entry; None if it is not one."""
         try:
             request = decode(entry.data, Request)
             if not ID.fullmatch(request.front):
                 raise InvalidMessage(request.front)
-            if not self._is_new(request):
-                with suppress(ConnectionLost):
-                    await self._engine.remove(self._lease.requests, entry.id)
-            elif (answer := await self._claimed(request, entry, calls)) is not None:
-                await self._reply(request, answer)
         except InvalidMessage as error:
             logger.warning("something in the engine is not a request", worker=self._lease.name, error=str(error)[:200])
-            with suppress(ConnectionLost):
-                await self._engine.remove(self._lease.requests, entry.id)
+            return None
+        return request
+
+    async def _handle(self, entry: Entry, request: Request | None, calls: Calls) -> None:
+        """Claim a request, do it, and reply. Any failure concerns this request alone."""
+        try:
+            if request is None or not self._is_new(request):
+                with suppress(ConnectionLost):
+                    await self._engine.remove(self._lease.requests, entry.id)
+                return
+            answer = await self._claimed(request, entry, calls)
+            self._submissions.end(entry.id)
+            if answer is not None:
+                await self._reply(request, answer)
         finally:
+            self._submissions.end(entry.id)
             self._places.release()
 
     def _is_new(self, request: Request) -> bool:
@@ -196,6 +210,11 @@ class _Session:
         return await self._answer(request, calls)
 
     async def _answer(self, request: Request, calls: Calls) -> Answer:
+        if isinstance(request.call, ReadQueue | ReadHistory):
+            with anyio.move_on_after(request.within) as scope:
+                await self._submissions.of_others_are_over(request)
+            if scope.cancelled_caught:
+                return Lost(NoAnswer(request.within))
         try:
             clients = await self._hosts.clients(request.server, request.client)
             return await calls.perform(request, clients)

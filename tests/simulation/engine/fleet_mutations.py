@@ -22,6 +22,7 @@ from app.engine.remote_servers.remote_worker import REQUESTS, REQUESTS_SECONDS, 
 from app.engine.replication.lease import FrontLease
 from app.engine.replication.publisher import JournalPublisher
 from app.engine.worker.session import _Session
+from app.engine.worker.submissions import Submissions
 from app.journal.copies.replica import Replica
 from tests.simulation.engine.fleet_plan import TROUBLE, fleet
 from tests.simulation.mutations import Broken
@@ -202,6 +203,17 @@ def a_worker_does_what_it_was_asked_twice() -> Generator[None]:
 
 
 @contextmanager
+def a_worker_answers_while_another_front_submits() -> Generator[None]:
+    """Answer what a server has, whatever is on its way there."""
+
+    async def of_others_are_over(self: Submissions, request: Request) -> None:
+        del self, request
+
+    with patch.object(Submissions, "of_others_are_over", of_others_are_over):
+        yield
+
+
+@contextmanager
 def the_end_of_a_session_ends_no_call() -> Generator[None]:
     """Wait for the answers of a worker that has forgotten the questions."""
 
@@ -250,6 +262,9 @@ FLEET_MUTATIONS = (
         ),
     ),
     FleetMutation(a_worker_does_what_it_was_asked_twice, "was taken twice", ("doubled_commands",), ("committed",)),
+    FleetMutation(
+        a_worker_answers_while_another_front_submits, "was taken twice", ("delay", "stop_front"), ("post",), first=1
+    ),
     FleetMutation(the_end_of_a_session_ends_no_call, "not everything has ended", ("kill_worker",), ("view",)),
 )
 """Changes that must be found."""
