@@ -479,6 +479,9 @@ def _story(transitions: Sequence[TransitionRow], *, hurt: bool) -> Iterator[str]
             end, reached[step.prompt] = step.state, state
             ends.add(end)
             continue
+        if state is State.ACCEPTED and not step.prompt:
+            # An attempt that was given up may be taken back, and counts from the start then.
+            reached.clear()
         # What was shown counts, even if the job was cancelled while it was shown.
         counts = state is State.DELIVERED or (step.cause == SHOWN and step.state in ends)
         if state < reached.get(step.prompt, State.ACCEPTED) and step.prompt and not counts:
