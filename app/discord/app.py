@@ -48,6 +48,7 @@ from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.drafts import Drafts
+from app.discord.requests.farewell import say_farewell
 from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.moderator_commands import ModeratorCommands
@@ -109,15 +110,6 @@ SETTLED = 60.0
 
 SPEEDS = 300.0
 """Seconds between two readings of the measured runs."""
-
-ANSWERING = 0.5
-"""Seconds at the end for what is under way, out of the 1.5 that frontends have to shut down."""
-
-REFUSING = 0.9
-"""Seconds at the end for refusing the rest. Whoever reads nothing until then is left to the front that takes over."""
-
-ANSWERED = 0.01
-"""Seconds between two looks whether it is over."""
 
 FIRST_CALL = 1.0
 """Seconds for the first poll of the servers, before the commands are made; slower servers are polled again later."""
@@ -479,22 +471,7 @@ class DiscordApp:
             await shutdown.wait()
             self.page_frontend = None
             handlers.close()
-            with anyio.move_on_after(ANSWERING):
-                # Whoever was acknowledged gets an answer.
-                while not _is_idle(handlers, inbox, dispatcher):  # noqa: ASYNC110  the handlers have another loop
-                    await anyio.sleep(ANSWERED)
-
-            async def refuse_rest() -> None:
-                with anyio.move_on_after(REFUSING):
-                    await dispatcher.refuse_rest()
-                    # What was being acknowledged until now.
-                    while not _is_idle(handlers, inbox, dispatcher):
-                        await anyio.sleep(ANSWERED)
-                        await dispatcher.refuse_rest()
-
-            async with anyio.create_task_group() as goodbyes:
-                goodbyes.start_soon(refuse_rest, name="refusals")
-                goodbyes.start_soon(live_messages.say_goodbye, name="farewells")
+            await say_farewell(partial(_is_idle, handlers, inbox, dispatcher), dispatcher, live_messages)
             tasks.cancel_scope.cancel()
 
     def _alert_deliveries(self, sender: RestSender) -> Iterator[AlertDelivery]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from app.discord import app
+from app.discord.requests import farewell
 from app.service.jobs.job_factory import JobFactory
 from tests.discord.fake import Interaction
 from tests.discord.stage import Life, Stage, words
@@ -59,7 +59,7 @@ async def test_a_request_that_takes_too_long_while_the_bot_stops_is_refused(stag
 async def test_a_request_that_cannot_be_refused_any_more_is_left_to_the_next_front(
     stage: Stage, begun: anyio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "REFUSING", 0.1)
+    monkeypatch.setattr(farewell, "REFUSING", 0.1)
     kept = Kept()
     async with stage.bot(open_requests=kept) as life:
         interaction = imagine(stage)

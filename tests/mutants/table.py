@@ -403,7 +403,7 @@ DRAWN: tuple[Change, ...] = (
     ),
     Change(
         drawn=54,
-        symbol="app.discord.messages.live_messages:LiveMessages.resume",
+        symbol="app.discord.messages.live_messages:LiveMessages._resume",
         old="reply.view.accepted = True",
         new="reply.view.accepted = False",
         tests=(REPLY + "test_the_person_of_a_job_from_before_a_restart_reads_at_the_next_one_that_it_is_safe",),

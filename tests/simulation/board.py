@@ -187,6 +187,15 @@ class Board:
             self._take_edit(edited, card)
             self._show(edited, card, verdict)
 
+    async def is_unanswered(self, token: str) -> bool:
+        """See `app.discord.messages.open_requests.Answers`."""
+        await self._reach()
+        self._valid(token)
+        message = self.messages[self.interactions[int(token)].message]
+        if not self.is_there(message):
+            raise Deleted("Discord says: Unknown Message.")
+        return not message.said
+
     async def goes_on(self, channel: str, message: str, job: JobId) -> bool:
         shown = self.messages[int(message)]
         await self._reach()

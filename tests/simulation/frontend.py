@@ -28,10 +28,11 @@ from app.discord.custom_id import Press
 from app.discord.files.upload import BROUGHT_WITHIN
 from app.discord.messages.late_edits import LateEdits
 from app.discord.messages.live_messages import LiveMessages
-from app.discord.messages.open_requests import OpenRequests
+from app.discord.messages.open_requests import Answers, OpenRequests
 from app.discord.messages.ports import MessageSender
-from app.discord.requests.dispatcher import RequestDispatcher, typed
+from app.discord.requests.dispatcher import RequestDispatcher
 from app.discord.requests.drafts import Drafts
+from app.discord.requests.farewell import say_farewell
 from app.discord.requests.job_actions import JobActions
 from app.discord.requests.job_starter import JobStarter
 from app.discord.requests.responder import Responder
@@ -42,7 +43,7 @@ from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller, UserRequest
 from app.entry_points import run_request
 from app.events import Finished
-from app.ports import OtherDisks
+from app.ports import OpenRequestStore, OtherDisks
 from app.reasons.files import PostingNote, ResultDeleted
 from app.retention.files import delete_results
 from app.service.jobs.job_factory import JobFactory
@@ -81,6 +82,9 @@ GUARDED = frozenset({"cancel", "delete", "edit"})
 LOOK = 3.0
 """Seconds between two looks at which servers there are; one (`app.service.offers.catalog.LOOK`) would be more work."""
 
+INBOX = 64
+"""Requests that wait for the dispatcher (`app.discord.app.INBOX`)."""
+
 PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.interactions.handlers.PATIENCE`)."""
 
@@ -97,6 +101,10 @@ class Surroundings(Struct, frozen=True):
     """Returns once this process does not stand still."""
     settled_after: float | None = None
     """See `app.discord.messages.late_edits.LateEdits`; None if there is only one front."""
+    open_requests: OpenRequestStore | None = None
+    """Where it is kept who waits for an answer; None if there is only one front."""
+    acknowledges: Callable[[Caller], None] = lambda _: None
+    """Called when somebody is told that the bot thinks."""
     stop: anyio.Event | None = None
     """Set when the application is to stop."""
     lease: tuple[str, bytes] | None = None
@@ -128,6 +136,8 @@ class SimulatedFrontend:
         self._recorder = recorder
         self._servers_change = servers_change
         self._gate = around.gate
+        self._acknowledges = around.acknowledges
+        self._board = board
         self._workflows = workflows
         self._answers = answers
         self._known: set[ServerName] = set()
@@ -135,12 +145,14 @@ class SimulatedFrontend:
         self._catalog = catalog = Catalog(Path("workflows"), services.configured, lambda _: None)
         self._read()
         variations, notifications = Variations(catalog, job_history), Notifications(ChosenWays(), notify)
+        self._open_requests = OpenRequests(around.open_requests)
         self.live_messages = LiveMessages(
             tasks,
             services.registry,
             catalog,
             around.shown_by,
             partial(fit, others=around.others),
+            open_requests=self._open_requests,
             notifications=notifications,
             hide=job_history.hide_from_gallery,
             possible_changes=variations.possible,
@@ -148,7 +160,8 @@ class SimulatedFrontend:
             late_edits=LateEdits(job_history, around.settled_after) if around.settled_after is not None else None,
         )
         self.live_messages.now = clock
-        self._responder = Responder(around.sender or board)
+        self._sender = around.sender or board
+        responder = Responder(self._sender)
         choices, moderation = Choices(services.nodes), Moderation(job_history)
         job_factory = JobFactory(
             catalog,
@@ -175,7 +188,8 @@ class SimulatedFrontend:
             delete_results=partial(inline, delete_results),
             others=around.others,
         )
-        self._dispatcher = RequestDispatcher(
+        self._outbox, self._inbox = anyio.create_memory_object_stream[UserRequest](INBOX)
+        self._dispatcher = WatchedDispatcher(
             actions=actions,
             starter=JobStarter(catalog, allowances, self.live_messages),
             drafts=drafts,
@@ -187,8 +201,8 @@ class SimulatedFrontend:
             choices=choices,
             allowances=allowances,
             live_messages=self.live_messages,
-            open_requests=OpenRequests(),
-            responder=self._responder,
+            open_requests=self._open_requests,
+            responder=responder,
             # Nobody uses the bot's own commands here.
             builtin_commands=cast("BuiltinCommands", None),
             moderator_commands=cast("ModeratorCommands", None),
@@ -196,17 +210,25 @@ class SimulatedFrontend:
             server_names={},
             picture_seconds=Speeds().seconds,
         )
+        self._dispatcher.watched = self._watched
 
     async def live(self, opened: Callable[[], None]) -> None:
         """Follow unfinished jobs again, and carry out what people want until the bot stops."""
-        self._tasks.start_soon(self._watch_servers, name="servers")
-        await self.live_messages.resume_all(without_parts(await self._job_history.unfinished()))
-        operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
-        self._tasks.start_soon(operator.run, name="operator")
-        opened()
-        await self._services.shutdown.wait()
-        await self.live_messages.say_goodbye()
-        self._tasks.cancel_scope.cancel()
+        with self._outbox, self._inbox:
+            self._tasks.start_soon(self._watch_servers, name="servers")
+            await self.live_messages.resume_all(without_parts(await self._job_history.unfinished()))
+            operator = OperatorActor(self._job_history, self.registry, self.live_messages.begin_again)
+            self._tasks.start_soon(operator.run, name="operator")
+            answers = cast("Answers", self._sender)
+            self._tasks.start_soon(self._open_requests.watch, answers, self._job_history.find, name="open requests")
+            self._tasks.start_soon(self._dispatcher.run, self._inbox, name="dispatcher")
+            opened()
+            await self._services.shutdown.wait()
+            await say_farewell(self._is_idle, self._dispatcher, self.live_messages)
+            self._tasks.cancel_scope.cancel()
+
+    def _is_idle(self) -> bool:
+        return not self._inbox.statistics().current_buffer_used and self._dispatcher.is_idle
 
     async def _watch_servers(self) -> None:
         """Keep what is offered, and where jobs may go, up to date with the servers: `app.discord.app._watch_folder`.
@@ -232,15 +254,16 @@ class SimulatedFrontend:
 
     def tell(self, request: UserRequest) -> None:
         """Carry out what somebody wants."""
-        self._tasks.start_soon(self._take, request, name=type(request.action).__name__)
+        self._tasks.start_soon(self._send, request, name="request")
 
-    async def _take(self, request: UserRequest) -> None:
-        async def refuse(sentence: str) -> None:
-            await self._responder.refuse(request.caller, sentence, typed(request.action))
-
+    async def _send(self, request: UserRequest) -> None:
         await self._gate()
-        work = self._watched(f"the dispatcher broke on {request!r}", partial(self._dispatcher.take, request))
-        await run_request(work, "a request failed", refuse)
+        if not self._services.shutdown.is_set():
+            self._acknowledges(request.caller)
+            await self._outbox.send(request)
+        elif request.caller.fresh:
+            # The first answer says that the bot stops, and nobody else sees it.
+            self._board.messages[int(request.caller.message)].delete()
 
     def _watched(self, what: str, work: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
         """The same, and all is told that the boundary hides: only the journal may fail here."""
@@ -271,6 +294,16 @@ class SimulatedFrontend:
         with anyio.move_on_after(PATIENCE):
             await over.wait()
         return answer[0] if answer else "The bot is busy: try again in a moment."
+
+
+class WatchedDispatcher(RequestDispatcher):
+    """The dispatcher; all is told that its boundary hides."""
+
+    watched: Callable[[str, Callable[[], Awaitable[None]]], Callable[[], Awaitable[None]]]
+
+    async def take(self, request: UserRequest) -> None:
+        """See `RequestDispatcher`."""
+        await self.watched(f"the dispatcher broke on {request!r}", partial(super().take, request))()
 
 
 async def no_positions(guild: str) -> Mapping[str, int]:

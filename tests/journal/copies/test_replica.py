@@ -75,6 +75,8 @@ OPERATIONS: dict[str, Callable[[Store, str, str, int], object]] = {
     ),
     "keep_dimensions": lambda store, name, owner, n: store.keep_dimensions(JobId(name), n, n),
     "try_thumbnails_again": lambda store, name, owner, n: store.try_thumbnails_again(JobId(name)),
+    "expect_late_edits": lambda store, name, owner, n: store.expect_late_edits([JobId(name), JobId(owner)]),
+    "expect_no_late_edit": lambda store, name, owner, n: store.expect_no_late_edit(JobId(name)),
     "add_request": lambda store, name, owner, n: store.add_request("cancel", name),
     "done": lambda store, name, owner, n: store.done(OperatorRequest(n, "cancel", JobId(name))),
     "client_id": lambda store, name, owner, n: store.client_id(),
@@ -167,13 +169,15 @@ def test_every_method_that_writes_is_tried() -> None:
     reading = {name for name in dir(Store) if not name.startswith("_")} - {
         *("write", "remove_jobs", "forget_jobs", "forget_person", "give_back", "hide_from_gallery", "add_to_gallery"),
         *("keep_dimensions", "add_request", "done", "client_id", "drain", "record_power", "prefer", "keep_draft"),
-        *("drop_draft", "say_once", "decide", "check", "try_thumbnails_again"),
+        *("drop_draft", "say_once", "decide", "check", "try_thumbnails_again", "expect_late_edits"),
+        "expect_no_late_edit",
     }
     assert reading == {
         *("served", "unfinished", "unfinished_entries", "find", "jobs_of", "page_of", "made_from", "newest"),
         *("transitions", "runs", "drained", "uses", "on_periods", "on_periods_at", "spent", "kept_about"),
         *("jobs_since", "is_known", "requests", "preferences", "decisions", "audit", "draft", "gallery"),
         *("gallery_row", "shown_as", "gallery_origins", "gallery_backlog", "without_thumbnails"),
+        "late_edits",
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from app.config.settings import Config, Server
 from app.core.journal_port import JournalError
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.ports import MessageSender
+from app.discord.user_request import Caller
 from app.engine.messages import OfferedServer
 from app.engine.remote_servers.comfy import ANSWER
 from app.engine.remote_servers.workers import FrontSettings, Workers
@@ -76,6 +77,17 @@ for an answer that a failover has forgotten."""
 
 RECOVERED = 12.0
 """Seconds in which others have got again what the engine has forgotten."""
+
+UNKEPT = 1.0
+"""Seconds before a front is killed in which it may acknowledge somebody and keep no word of it."""
+
+FORGETFUL: frozenset[Kind] = frozenset(
+    {
+        *("cut_front", "silent_engine", "slow_engine", "lost_answers", "fail_over", "flush", "engine_full"),
+        *("board_away", "board_forgets", "discord_hangs"),
+    }
+)
+"""What may keep an answer, or who waits for one, from arriving."""
 
 HURTFUL: frozenset[Kind] = frozenset({"kill_front", "stop_front", "freeze_front", "cut_front"})
 """What may keep the active front from publishing."""
@@ -130,6 +142,10 @@ class Fleet(Bot):
         """The front that has become active last."""
         self._forgot_at = float("-inf")
         """When the engine forgot something the last time."""
+        self._acknowledged: dict[int, float] = {}
+        """When somebody was told that the bot thinks, by the number of the message that says so."""
+        self._killed: list[float] = []
+        """When fronts were killed."""
         self._model = EngineModel(lambda: 1e9 + anyio.current_time())
         self.fronts = [self._process(folder, f"front-{number}") for number in range(plan.fronts)]
         self._workers = {network.name: self._process(folder, network.name) for network in networks}
@@ -196,9 +212,9 @@ class Fleet(Bot):
             files = FrontFiles(process.engine, front.id, process.path, LARGEST, NamedFiles(path, self.clock))
             tasks.start_soon(files.run, name="files of other fronts")
             watch = FrontsWatch(process.engine, front.id)
-            parts = front_command.FrontParts(
-                watch, files, cast("EngineOpenRequests", None), cast("FrontShards", OneShard())
-            )
+            open_requests = EngineOpenRequests(process.engine, front.id)
+            tasks.start_soon(open_requests.run, name="open requests")
+            parts = front_command.FrontParts(watch, files, open_requests, cast("FrontShards", OneShard()))
             standby, code = FrontOnStandby(process.engine, front, journal), None
             while code is None:
                 with instance_lock(path):
@@ -209,6 +225,8 @@ class Fleet(Bot):
                     process.engine, turn, config, path, parts, drain=self._plan.drain
                 )
                 self._say(f"{process.name} is no longer active: {code}")
+            with anyio.move_on_after(front_command.GIVING_UP):
+                await open_requests.settled()
             tasks.cancel_scope.cancel()
 
     async def _run_bot(self, config: Config, *, drain: bool, sharing: Sharing) -> int:
@@ -234,7 +252,9 @@ class Fleet(Bot):
                     sender=cast("MessageSender", GatedSender(process, self._board)),
                     is_suspended=lambda: journal.is_suspended,
                     others=sharing.others,
+                    open_requests=sharing.open_requests,
                     gate=process.gate,
+                    acknowledges=self._acknowledges,
                     settled_after=SETTLED,
                     stop=sharing.stop,
                     lease=publisher.lease,
@@ -322,6 +342,7 @@ class Fleet(Bot):
             return
         match fault.kind:
             case "kill_front":
+                self._killed.append(anyio.current_time())
                 front.kill(fault.seconds)
             case "stop_front":
                 self._stop(front, fault.seconds)
@@ -358,9 +379,29 @@ class Fleet(Bot):
             case kind:
                 raise AssertionError(kind)
 
+    def _acknowledges(self, caller: Caller) -> None:
+        if caller.fresh:
+            self._acknowledged[int(caller.message)] = anyio.current_time()
+
+    def _left_thinking(self) -> Iterator[str]:
+        """Everybody who was told that the bot thinks got an answer, also if the front stopped or was killed later.
+
+        What only the engine or Discord forgets is in no journal: such worlds are left out.
+        """
+        if {fault.kind for fault in self._plan.faults} & FORGETFUL:
+            return
+        for number, at in self._acknowledged.items():
+            message = self._board.messages[number]
+            killed = any(at <= moment <= at + UNKEPT for moment in self._killed)
+            if not message.said and not message.deleted and not killed:
+                yield f"message {number} of {at:.1f} says for ever that the bot thinks"
+
     async def differences(self) -> Sequence[str]:
         """See `Bot`."""
         await anyio.sleep(QUIET)
+        return [*self._left_thinking(), *self._differences()]
+
+    def _differences(self) -> list[str]:
         contents = [content_of(front.path / "atelier.db") for front in self.fronts]
         return [
             f"the {table} of {front.name} differ from those of {self.fronts[0].name}: {difference}"
@@ -372,6 +413,7 @@ class Fleet(Bot):
     def _stop(self, process: Process, down: float) -> None:
         """Send SIGTERM to a front; one that is on standby ends at once."""
         if process.signals is None or not process.patience:
+            self._killed.append(anyio.current_time())
             process.kill(down)
             return
         process.down = down

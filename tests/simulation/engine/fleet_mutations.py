@@ -20,10 +20,12 @@ from app.discord.messages.reply import MessageReply
 from app.engine.messages import AnyCall, Registration, Request
 from app.engine.remote_servers.remote_worker import REQUESTS, REQUESTS_SECONDS, RemoteWorker
 from app.engine.replication.lease import FrontLease
+from app.engine.replication.open_requests import EngineOpenRequests
 from app.engine.replication.publisher import JournalPublisher
 from app.engine.worker.session import _Session
 from app.engine.worker.submissions import Submissions
 from app.journal.copies.replica import Replica
+from app.ports import OpenRequest
 from tests.simulation.engine.fleet_plan import TROUBLE, fleet
 from tests.simulation.mutations import Broken
 from tests.simulation.plan import Fault, Kind, Moment, Plan
@@ -118,6 +120,18 @@ def the_next_front_does_not_know_what_to_look_at() -> Generator[None]:
         return []
 
     with patch.object(LateEdits, "expect", expect):
+        yield
+
+
+@contextmanager
+def nobody_answers_whom_another_front_has_left() -> Generator[None]:
+    """Forget the requests that other fronts have left."""
+
+    async def take_left(self: EngineOpenRequests) -> Sequence[OpenRequest]:
+        del self
+        return []
+
+    with patch.object(EngineOpenRequests, "take_left", take_left):
         yield
 
 
@@ -247,6 +261,7 @@ FLEET_MUTATIONS = (
         ("departing", "shown", "shown"),
         first=9,
     ),
+    FleetMutation(nobody_answers_whom_another_front_has_left, "bot thinks", ("kill_front",), ("committed",), first=1),
     FleetMutation(a_batch_is_applied_whatever_it_follows, "differ from", ("kill_front",), ("committed",), first=1),
     FleetMutation(a_front_takes_over_although_it_lacks_batches, "in no journal", ("cut_front", "kill_front"), (), 15.0),
     FleetMutation(publishing_is_not_confirmed, "in no journal", ("cut_front",), ("commit",), 15.0),
