@@ -35,7 +35,9 @@ class NodeCache:
     async def read_all(self) -> Definitions:
         """Ask the server for all its node classes, and for those that it replaces."""
         replacements = read_replacements(await self._comfy.replacements())
-        self._known = self._known.updated(await self._comfy.nodes(), replacements)
+        # What is known now counts, and not what was known before the answer: several requests may be under way.
+        nodes = await self._comfy.nodes()
+        self._known = self._known.updated(nodes, replacements)
         self._all_read_at = anyio.current_time()
         self._read_at.clear()
         return self._known
@@ -47,6 +49,7 @@ class NodeCache:
         """
         read_at = self._read_at.get(class_type, self._all_read_at)
         if read_at is None or anyio.current_time() - read_at >= max_age:
-            self._known = self._known.with_node(class_type, await self._comfy.node(class_type))
+            node = await self._comfy.node(class_type)
+            self._known = self._known.with_node(class_type, node)
             self._read_at[class_type] = anyio.current_time()
         return self._known.get(class_type)

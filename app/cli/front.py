@@ -104,6 +104,7 @@ async def run_front(command: RunFront, config: Config, console: Console) -> int:
                         turn = await standby.wait()
             code = await _be_active(engine, turn, config, path, parts, drain=command.drain)
             if code is not None:
+                await parts.files.hand_over()
                 return code
             logger.warning("this front is on standby again", front=front.name)
 

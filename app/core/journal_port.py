@@ -282,11 +282,11 @@ class JobHistory(Journal, DraftRecords, GalleryRecords, Protocol):
         ...
 
     async def late_edits(self) -> Sequence[JobId]:
-        """The jobs of which that is kept."""
+        """The jobs over whose results something older may still be shown."""
         ...
 
     async def expect_no_late_edit(self, job: JobId) -> None:
-        """Forget it."""
+        """Keep that nothing older is shown over the result of this job any more."""
         ...
 
     async def decisions(self) -> Decisions:

@@ -119,6 +119,33 @@ async def test_a_front_copies_what_its_journal_names_and_its_disk_lacks(
         assert set(standby.kept()) == {"job-image.png", "w-job-01.png"}
 
 
+async def test_a_front_that_ends_answers_until_others_have_what_they_lack(
+    database: EngineSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "HANDING_OVER", PATIENCE)
+    async with connected(database) as engine:
+        ends = Machine(engine, tmp_path / "a")
+        await ends.register()
+        ends.write("results/w-job-01.png", b"picture" * CHUNK)
+        async with machines(database, tmp_path, "b") as (other,):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ends.files.run)
+                other.wants("results/w-job-01.png", Need.UNDELIVERED)
+                await ends.files.hand_over()
+                tasks.cancel_scope.cancel()
+            await other.has("results/w-job-01.png")
+
+
+async def test_a_front_that_ends_as_the_last_one_waits_for_nobody(
+    database: EngineSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "QUIET", 2 * PATIENCE)
+    monkeypatch.setattr(files, "HANDING_OVER", 2 * PATIENCE)
+    async with machines(database, tmp_path, "a") as (active,):
+        with anyio.fail_after(PATIENCE):
+            await active.files.hand_over()
+
+
 async def test_a_front_that_was_away_deletes_what_people_deleted_meanwhile(
     database: EngineSettings, tmp_path: Path
 ) -> None:

@@ -131,7 +131,7 @@ class _Socket:
     async def receive(self) -> str | bytes:
         if not self._messages:
             try:
-                self._messages += await self._connection.get_messages()
+                self._messages.extend(await self._connection.get_messages())
             except ConnectionClosed as closed:
                 raise await self._lost(closed) from closed
         return self._messages.popleft()

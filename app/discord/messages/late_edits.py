@@ -23,15 +23,16 @@ logger = structlog.stdlib.get_logger(__name__)
 
 
 class LateEdits:
-    """Looks once at the results of jobs that were unfinished when this front became active, after `settled_after`
-    seconds. Until then, requests of the front before may still arrive at Discord.
+    """Looks once more at the results of jobs that were unfinished when this front became active.
 
+    It does so after `settled_after` seconds: until then, requests of the front before may still arrive at Discord.
     Which results are to be looked at is kept in the journal, because another front may be active by then.
     """
 
     def __init__(self, job_history: JobHistory, settled_after: float) -> None:
         self._job_history = job_history
         self._settled_at = anyio.current_time() + settled_after
+        self._left_alone: set[JobId] = set()
 
     async def expect(self, jobs: Sequence[Job]) -> list[Job]:
         """Keep that the results of these unfinished jobs are to be looked at; return the ended ones that are, too.
@@ -51,6 +52,7 @@ class LateEdits:
 
     async def leave(self, job: JobId) -> None:
         """Leave the message of this job alone, because it shows another one from now on. Raises `JournalError`."""
+        self._left_alone.add(job)
         await self._job_history.expect_no_late_edit(job)
 
     async def look(self, reply: MessageReply) -> None:
@@ -58,7 +60,7 @@ class LateEdits:
         await anyio.sleep_until(self._settled_at)
         for pause in RESTORING:
             await anyio.sleep(pause)
-            if reply.view.job not in await self._job_history.late_edits():
+            if reply.view.job in self._left_alone:
                 return
             try:
                 await reply.restore()

@@ -83,6 +83,12 @@ RARELY = 10.0
 AGAIN = 300.0
 """Seconds between two looks at all that jobs name, for what no front had."""
 
+QUIET = SOON + 0.2
+"""Seconds without a request after which a front that ends has handed over what others lack: they look that often."""
+
+HANDING_OVER = 2.0
+"""Seconds that a front at its end gives others to fetch what they lack; then they fetch it from ComfyUI again."""
+
 FREE = 512 * 2**20
 """Bytes of the disk that stay free for the journal: what does not fit beside them is not copied in advance."""
 
@@ -133,6 +139,7 @@ class FrontFiles:
         """Set when more files are wanted."""
         self._sending = anyio.Semaphore(SENT_AT_ONCE)
         self._answering = 0
+        self._answered_at = -math.inf
         self._others: frozenset[str] = frozenset()
         self._others_at = self._recent_at = -math.inf
         self._again_at = -math.inf
@@ -172,6 +179,20 @@ class FrontFiles:
         if left := sum(answer != b"1" for answer in answers):
             logger.warning("fronts on standby do not have the files of a request yet", fronts=left)
 
+    async def hand_over(self) -> None:
+        """Go on to answer until other fronts have fetched what they lack, because this one ends; for some time at most.
+
+        The front that takes over would wait for a file that stopped on its way.
+        """
+        began = anyio.current_time()
+        with anyio.move_on_after(HANDING_OVER):
+            try:
+                others = await self._other_fronts()
+            except ConnectionLost:
+                return
+            while others and (self._answering or anyio.current_time() < max(began, self._answered_at) + QUIET):  # noqa: ASYNC110
+                await anyio.sleep(LOOK)
+
     # What others ask.
 
     async def _listen(self, tasks: TaskGroup) -> None:
@@ -209,6 +230,7 @@ class FrontFiles:
             log_failure(error, "a request of another front could not be answered")
         finally:
             self._answering -= 1
+            self._answered_at = anyio.current_time()
 
     async def _offer(self, entry: str, request: FileRequest) -> None:
         """Send a file to the front that lacks it, unless another front does."""

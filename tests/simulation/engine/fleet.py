@@ -225,6 +225,7 @@ class Fleet(Bot):
                     process.engine, turn, config, path, parts, drain=self._plan.drain
                 )
                 self._say(f"{process.name} is no longer active: {code}")
+            await files.hand_over()
             with anyio.move_on_after(front_command.GIVING_UP):
                 await open_requests.settled()
             tasks.cancel_scope.cancel()
