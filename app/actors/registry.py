@@ -175,6 +175,8 @@ class PromptRegistry:
             if self._others is not None:
                 await self._others.bring(results, BROUGHT_WITHIN)
             loading.forget_absent(self._job_table, unfinished, await self._run_sync(_absent, results))
+            if self._others is not None:
+                loading.skip_names(unfinished)
             for job in unfinished:
                 self._adopt(job)
             helpers.start_soon(self._tick, name="tick")

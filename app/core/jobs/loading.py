@@ -13,6 +13,9 @@ from app.core.jobs.table import JobTable
 from app.events import Finished
 from app.reasons.jobs import HistoryUnreadable, TooManyResults
 
+UNTOLD = 10
+"""Results that a front may have kept between its last change of the journal that others know and its end: few."""
+
 
 def adopt(table: JobTable, job: Job, now: float) -> None:
     """Load an unfinished job from the journal; the next query of its server says what became of it."""
@@ -57,6 +60,16 @@ def forget_absent(table: JobTable, jobs: Sequence[Job], absent: AbstractSet[str]
             table.reset_for_retry(job, "its streamed picture is not on this disk")
         else:
             table.note(job, "its results are not on this disk")
+
+
+def skip_names(jobs: Sequence[Job]) -> None:
+    """Leave out names that another front may have given to results of these jobs without a word of it in the journal.
+
+    It has other pictures under these names on its disk, and would take them for ours.
+    """
+    for job in jobs:
+        if job.terminal_update is None:
+            job.kept += UNTOLD
 
 
 def adopt_leftovers(table: JobTable, job: Job) -> None:
