@@ -278,7 +278,7 @@ class JobHistory(Journal, DraftRecords, GalleryRecords, Protocol):
         ...
 
     async def expect_late_edits(self, jobs: Sequence[JobId]) -> None:
-        """Keep that something older may still be shown over the results of these jobs."""
+        """Record that something older may still be shown over the results of these jobs."""
         ...
 
     async def late_edits(self) -> Sequence[JobId]:
@@ -286,7 +286,7 @@ class JobHistory(Journal, DraftRecords, GalleryRecords, Protocol):
         ...
 
     async def expect_no_late_edit(self, job: JobId) -> None:
-        """Keep that nothing older is shown over the result of this job any more."""
+        """Record that nothing older can be shown over the result of this job any more."""
         ...
 
     async def decisions(self) -> Decisions:

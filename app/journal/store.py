@@ -45,6 +45,8 @@ INCREMENTAL = 2
 LATE_EDIT = "late edit"
 """The kind of notice of `expect_late_edits`."""
 
+KEEP_NOTICE = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
+
 FileId: TypeAlias = tuple[int, int]
 """What the system identifies a file by: its device and its number there."""
 
@@ -292,16 +294,13 @@ class Store(Reader):
     def say_once(self, notice: Notice, subject: str) -> bool:
         """See `app.core.journal_port.JobHistory`."""
         with self._transaction():
-            row = (notice, subject, self._clock())
-            query = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
-            return self._database.execute(query, row).rowcount == 1
+            return self._database.execute(KEEP_NOTICE, (notice, subject, self._clock())).rowcount == 1
 
     def expect_late_edits(self, jobs: Sequence[JobId]) -> None:
         """See `app.core.journal_port.JobHistory`."""
         with self._transaction():
             now = self._clock()
-            query = "INSERT INTO notices (kind, subject, at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO NOTHING"
-            self._database.executemany(query, [(LATE_EDIT, job, now) for job in jobs])
+            self._database.executemany(KEEP_NOTICE, [(LATE_EDIT, job, now) for job in jobs])
 
     def late_edits(self) -> list[JobId]:
         """See `app.core.journal_port.JobHistory`."""

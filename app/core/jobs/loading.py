@@ -14,7 +14,7 @@ from app.events import Finished
 from app.reasons.jobs import HistoryUnreadable, TooManyResults
 
 UNTOLD = 10
-"""Results that a front may have kept between its last change of the journal that others know and its end: few."""
+"""How many results of a job a front may have kept of which the other fronts do not know: more than that is unlikely."""
 
 
 def adopt(table: JobTable, job: Job, now: float) -> None:
@@ -63,9 +63,9 @@ def forget_absent(table: JobTable, jobs: Sequence[Job], absent: AbstractSet[str]
 
 
 def skip_names(jobs: Sequence[Job]) -> None:
-    """Leave out names that another front may have given to results of these jobs without a word of it in the journal.
+    """Leave out names that another front may have given to results of these jobs that the journal does not have.
 
-    It has other pictures under these names on its disk, and would take them for ours.
+    That front has other pictures under these names on its disk, and would take them for ours.
     """
     for job in jobs:
         if job.terminal_update is None:

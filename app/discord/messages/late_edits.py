@@ -35,7 +35,7 @@ class LateEdits:
         self._left_alone: set[JobId] = set()
 
     async def expect(self, jobs: Sequence[Job]) -> list[Job]:
-        """Keep that the results of these unfinished jobs are to be looked at; return the ended ones that are, too.
+        """Record that the results of these unfinished jobs are to be looked at; return the ended ones that are, too.
 
         Raises `JournalError`.
         """

@@ -162,7 +162,7 @@ class _Session:
         return streams.get(self._lease.requests, [])
 
     def _read_request(self, entry: Entry) -> Request | None:
-        """The request of an entry; None if it is not one."""
+        """The request of an entry; None if it is not one, or one that was read before."""
         try:
             request = decode(entry.data, Request)
             if not ID.fullmatch(request.front):
@@ -170,21 +170,22 @@ class _Session:
         except InvalidMessage as error:
             logger.warning("something in the engine is not a request", worker=self._lease.name, error=str(error)[:200])
             return None
-        return request
+        return request if self._is_new(request) else None
 
     async def _handle(self, entry: Entry, request: Request | None, calls: Calls) -> None:
         """Claim a request, do it, and reply. Any failure concerns this request alone."""
         try:
-            if request is None or not self._is_new(request):
+            if request is None:
                 with suppress(ConnectionLost):
                     await self._engine.remove(self._lease.requests, entry.id)
                 return
-            answer = await self._claimed(request, entry, calls)
-            self._submissions.end(entry.id)
+            try:
+                answer = await self._claimed(request, entry, calls)
+            finally:
+                self._submissions.end(entry.id)
             if answer is not None:
                 await self._reply(request, answer)
         finally:
-            self._submissions.end(entry.id)
             self._places.release()
 
     def _is_new(self, request: Request) -> bool:
@@ -212,7 +213,7 @@ class _Session:
     async def _answer(self, request: Request, calls: Calls) -> Answer:
         if isinstance(request.call, ReadQueue | ReadHistory):
             with anyio.move_on_after(request.within) as scope:
-                await self._submissions.of_others_are_over(request)
+                await self._submissions.wait_for_others(request)
             if scope.cancelled_caught:
                 return Lost(NoAnswer(request.within))
         try:

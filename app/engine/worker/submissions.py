@@ -17,7 +17,7 @@ class _Submission(Struct):
 
 
 class Submissions:
-    """Owns them, by the ids of their entries."""
+    """Owns the submissions that are under way, by the ids of their entries."""
 
     def __init__(self) -> None:
         self._submissions: dict[str, _Submission] = {}
@@ -32,10 +32,10 @@ class Submissions:
         if (submission := self._submissions.pop(entry, None)) is not None:
             submission.over.set()
 
-    async def of_others_are_over(self, request: Request) -> None:
-        """Wait until the server of this request has what other fronts are submitting to it, or will not have it.
+    async def wait_for_others(self, request: Request) -> None:
+        """Wait until what other fronts are submitting to the server of this request has arrived there, or has failed.
 
-        A front knows what it submits itself, but not what one was submitting that is gone.
+        A front knows what it submits itself, but not what a front that is gone was submitting.
         """
         for each in list(self._submissions.values()):
             if each.server == request.server and each.front != request.front:

@@ -82,8 +82,7 @@ async def outcome(
     broken += [f"{job} is in one journal only" for job in ids ^ copies]
 
     def forgotten() -> list[Wish]:
-        hurt = [wish for wish in people.thinking if any(begin - HURT <= wish.at <= end for begin, end in periods)]
-        return [wish for wish in people.thinking if wish not in hurt]
+        return [wish for wish in people.thinking if not any(begin - HURT <= wish.at <= end for begin, end in periods)]
 
     with anyio.move_on_after(LEFT):
         while forgotten():

@@ -220,10 +220,10 @@ def a_worker_does_what_it_was_asked_twice() -> Generator[None]:
 def a_worker_answers_while_another_front_submits() -> Generator[None]:
     """Answer what a server has, whatever is on its way there."""
 
-    async def of_others_are_over(self: Submissions, request: Request) -> None:
+    async def wait_for_others(self: Submissions, request: Request) -> None:
         del self, request
 
-    with patch.object(Submissions, "of_others_are_over", of_others_are_over):
+    with patch.object(Submissions, "wait_for_others", wait_for_others):
         yield
 
 
