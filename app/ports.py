@@ -75,12 +75,16 @@ class OpenRequestStore(Protocol):
         """Keep a request soon, in place of an earlier one with this token."""
         ...
 
-    def remove(self, token: str) -> None:
-        """Forget a request that was answered."""
+    async def kept(self, token: str) -> None:
+        """Wait until what was put last is kept, or for a moment at most."""
         ...
 
-    async def take_left(self) -> Sequence[OpenRequest]:
-        """The requests that other processes have left, which are then forgotten."""
+    def remove(self, token: str) -> None:
+        """Forget a request that was answered, whichever process had put it."""
+        ...
+
+    async def left(self) -> Sequence[OpenRequest]:
+        """The requests that other processes have left. They stay there until they are removed."""
         ...
 
 

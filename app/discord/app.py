@@ -34,6 +34,7 @@ from app.discord.gateway.guilds.reader import GuildReader
 from app.discord.gateway.guilds.roles import GuildRoles
 from app.discord.gateway.guilds.visibility import GuildVisibility
 from app.discord.gateway.interactions.handlers import InteractionHandlers
+from app.discord.gateway.interactions.responses import Acknowledgements
 from app.discord.gateway.outage import SetupError
 from app.discord.gateway.relayed_gateway import RelayedGateway
 from app.discord.gateway.rest.client import RestSender
@@ -289,7 +290,7 @@ class DiscordApp:
                 others=self._others,
                 late_edits=LateEdits(job_history, SETTLED) if self._active_for is not None else None,
             )
-            responder = Responder(sender)
+            responder = Responder(sender, open_requests)
             server_names = PublicNames(lambda: {name: server.name for name, server in configured.items()})
             choices = Choices(nodes)
             input_media = InputMedia(client, media, passing, config.discord.rest_url)
@@ -385,10 +386,11 @@ class DiscordApp:
                 live_messages=live_messages,
                 responder=responder,
             )
+            acknowledgements = Acknowledgements(outbox, into_core, open_requests)
             handlers = InteractionHandlers(
                 dispatcher,
                 builtin_commands,
-                outbox,
+                acknowledgements,
                 into_core,
                 job_factory.check_can_create,
                 task_planner,
@@ -470,8 +472,8 @@ class DiscordApp:
             tasks.start_soon(watch, name="opened")
             await shutdown.wait()
             self.page_frontend = None
-            handlers.close()
-            await say_farewell(partial(_is_idle, handlers, inbox, dispatcher), dispatcher, live_messages)
+            acknowledgements.close()
+            await say_farewell(partial(_is_idle, acknowledgements, inbox, dispatcher), dispatcher, live_messages)
             tasks.cancel_scope.cancel()
 
     def _alert_deliveries(self, sender: RestSender) -> Iterator[AlertDelivery]:
@@ -484,10 +486,10 @@ class DiscordApp:
 
 
 def _is_idle(
-    handlers: InteractionHandlers, inbox: MemoryObjectReceiveStream[UserRequest], dispatcher: RequestDispatcher
+    acknowledgements: Acknowledgements, inbox: MemoryObjectReceiveStream[UserRequest], dispatcher: RequestDispatcher
 ) -> bool:
     """Whether nobody who was acknowledged waits for what becomes of it."""
-    return handlers.is_idle and not inbox.statistics().current_buffer_used and dispatcher.is_idle
+    return acknowledgements.is_idle and not inbox.statistics().current_buffer_used and dispatcher.is_idle
 
 
 def _budget(config: Config) -> Budget:

@@ -83,7 +83,8 @@ Action: TypeAlias = CreateJob | ButtonPressed | BuiltinCommand | ModeratorComman
 
 
 class UserRequest(Struct, frozen=True):
-    """What a person did, and who."""
+    """What a person did, and who. `typed` is what they wrote for it, to give back if nothing comes of it."""
 
     caller: Caller
     action: Action
+    typed: str = ""

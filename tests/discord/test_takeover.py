@@ -25,19 +25,23 @@ class Kept:
     def __init__(self, *left: OpenRequest) -> None:
         self.requests: dict[str, OpenRequest] = {}
         self.seen: list[OpenRequest] = []
-        self._left = left
+        self.left_over = {request.token: request for request in left}
 
     def put(self, request: OpenRequest) -> None:
         self.seen.append(request)
         self.requests[request.token] = request
 
     def remove(self, token: str) -> None:
-        del self.requests[token]
+        if self.left_over.pop(token, None) is None:
+            del self.requests[token]
 
-    async def take_left(self) -> Sequence[OpenRequest]:
+    async def kept(self, token: str) -> None:
         await anyio.lowlevel.checkpoint()
-        left, self._left = self._left, ()
-        return left
+        assert token in self.requests
+
+    async def left(self) -> Sequence[OpenRequest]:
+        await anyio.lowlevel.checkpoint()
+        return list(self.left_over.values())
 
 
 def imagine(stage: Stage) -> Interaction:

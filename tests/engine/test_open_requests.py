@@ -26,7 +26,7 @@ def tokens(requests: Sequence[OpenRequest]) -> list[str]:
     return sorted(request.token for request in requests)
 
 
-async def test_the_next_front_gets_what_was_not_answered_once_and_as_it_was_last(database: EngineSettings) -> None:
+async def test_the_next_front_gets_what_was_not_answered_as_it_was_last_until_it_is(database: EngineSettings) -> None:
     async with connected(database) as engine, anyio.create_task_group() as tasks:
         first, second = EngineOpenRequests(engine, "first"), EngineOpenRequests(engine, "second")
         tasks.start_soon(first.run)
@@ -41,10 +41,13 @@ async def test_the_next_front_gets_what_was_not_answered_once_and_as_it_was_last
         with anyio.fail_after(PATIENCE):
             while b"7" not in (await engine.get(f"{OPEN}first:c") or b""):  # noqa: ASYNC110  another task writes it
                 await anyio.sleep(0.005)
-        left = await second.take_left()
+        left = await second.left()
         assert OpenRequest("c", "a cat", JobId("7")) in left
-        assert tokens(left) == ["a", "c"]
-        assert await second.take_left() == [], "its own is not left by another one"
+        assert tokens(left) == tokens(await second.left()) == ["a", "c"], "as long as they are not answered"
+        second.remove("c")
+        second.remove("z")
+        await until_kept(engine, "a")
+        assert tokens(await first.left()) == [], "its own is not left by another one"
         tasks.cancel_scope.cancel()
 
 
@@ -64,7 +67,7 @@ async def test_what_is_none_of_ours_is_left_out(database: EngineSettings) -> Non
         for number, value in enumerate((b"[]", b"\xff", b'{"token": 1}', b'{"token": "a"}'.ljust(LONGEST + 1))):
             await engine.set(f"{OPEN}first:{number}", value, 60.0)
         await engine.set(f"{OPEN}first:a", b'{"token": "a", "new": true}', 60.0)
-        assert await EngineOpenRequests(engine, "second").take_left() == [OpenRequest("a")]
+        assert await EngineOpenRequests(engine, "second").left() == [OpenRequest("a")]
 
 
 async def test_an_engine_that_is_away_is_waited_for() -> None:
@@ -77,7 +80,7 @@ async def test_an_engine_that_is_away_is_waited_for() -> None:
             requests.put(OpenRequest("a"))
             await until_kept(engine, "a")
             valkey.kill()
-            assert await requests.take_left() == []
+            assert await requests.left() == []
             requests.put(OpenRequest("c"))
             await anyio.wait_all_tasks_blocked()
             requests.remove("c")
@@ -86,7 +89,7 @@ async def test_an_engine_that_is_away_is_waited_for() -> None:
             await anyio.wait_all_tasks_blocked()
             requests.put(OpenRequest("b"))
             with anyio.fail_after(PATIENCE):
-                while "b" not in tokens(await EngineOpenRequests(engine, "second").take_left()):  # noqa: ASYNC110
+                while "b" not in tokens(await EngineOpenRequests(engine, "second").left()):  # noqa: ASYNC110
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
     finally:

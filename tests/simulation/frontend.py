@@ -85,6 +85,9 @@ LOOK = 3.0
 INBOX = 64
 """Requests that wait for the dispatcher (`app.discord.app.INBOX`)."""
 
+KEEPING = 0.75
+"""Seconds that it takes at most to keep a request (`app.discord.gateway.interactions.responses.PATIENCE`)."""
+
 PATIENCE = 1.5
 """Seconds that the core gets to say what is in a form (`app.discord.gateway.interactions.handlers.PATIENCE`)."""
 
@@ -146,6 +149,7 @@ class SimulatedFrontend:
         self._read()
         variations, notifications = Variations(catalog, job_history), Notifications(ChosenWays(), notify)
         self._open_requests = OpenRequests(around.open_requests)
+        self._acknowledging: set[str] = set()
         self.live_messages = LiveMessages(
             tasks,
             services.registry,
@@ -161,7 +165,7 @@ class SimulatedFrontend:
         )
         self.live_messages.now = clock
         self._sender = around.sender or board
-        responder = Responder(self._sender)
+        responder = Responder(self._sender, self._open_requests)
         choices, moderation = Choices(services.nodes), Moderation(job_history)
         job_factory = JobFactory(
             catalog,
@@ -228,7 +232,8 @@ class SimulatedFrontend:
             self._tasks.cancel_scope.cancel()
 
     def _is_idle(self) -> bool:
-        return not self._inbox.statistics().current_buffer_used and self._dispatcher.is_idle
+        waits = self._acknowledging or self._inbox.statistics().current_buffer_used
+        return not waits and self._dispatcher.is_idle
 
     async def _watch_servers(self) -> None:
         """Keep what is offered, and where jobs may go, up to date with the servers: `app.discord.app._watch_folder`.
@@ -258,12 +263,26 @@ class SimulatedFrontend:
 
     async def _send(self, request: UserRequest) -> None:
         await self._gate()
+        caller = request.caller
         if not self._services.shutdown.is_set():
-            self._acknowledges(request.caller)
-            await self._outbox.send(request)
-        elif request.caller.fresh:
+            await self._acknowledge(request)
+        elif caller.fresh:
             # The first answer says that the bot stops, and nobody else sees it.
-            self._board.messages[int(request.caller.message)].delete()
+            self._board.messages[int(caller.message)].delete()
+
+    async def _acknowledge(self, request: UserRequest) -> None:
+        """See `app.discord.gateway.interactions.responses.Acknowledgements.acknowledge`."""
+        caller = request.caller
+        self._acknowledging.add(caller.token)
+        try:
+            if caller.fresh and self._open_requests.is_shared:
+                with anyio.move_on_after(KEEPING):
+                    await self._open_requests.expect(caller.token, request.typed)
+            await self._gate()
+            self._acknowledges(caller)
+            await self._outbox.send(request)
+        finally:
+            self._acknowledging.discard(caller.token)
 
     def _watched(self, what: str, work: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
         """The same, and all is told that the boundary hides: only the journal may fail here."""

@@ -15,8 +15,7 @@ from app.discord.ui.components import MOST_PICTURES, Card
 from app.events import Cancelled, Failed, Finished, JobId, Lost
 from app.journal.store import Store
 from app.reasons.jobs import BatchIncomplete, InputUnreadable
-from app.service.reasons import Draining
-from app.texts.discord.answers import NOT_TAKEN, NOT_TAKEN_BEFORE
+from app.texts.discord.answers import FAREWELL
 from app.texts.reasons.text import reason_text
 from app.workflows.load import Workflow
 from tests.simulation.board import CHANNEL, Board, about, is_last_word
@@ -41,9 +40,6 @@ SHOWN = "the terminal update was shown"
 
 MEANWHILE = 1.0
 """Seconds in which the bot may hear that a message is deleted while it turns to another place."""
-
-REFUSALS = (NOT_TAKEN, NOT_TAKEN_BEFORE, reason_text(Draining()))
-"""What people read whose request was not taken because the bot stopped."""
 
 ELSEWHERE = "in another message", "to you directly"
 """Words of a message whose result is elsewhere."""
@@ -414,7 +410,7 @@ def check_no_message_stays_behind(board: Board) -> Iterator[str]:
     for message in board.messages:
         if not message.said or message.ended or message.page or message.stuck or not board.is_there(message):
             continue
-        refused = not message.job and any(sentence in str(message.said[-1]) for sentence in REFUSALS)
+        refused = not message.job and FAREWELL not in str(message.said[-1])
         if not refused and not any(elsewhere in str(message.said[-1]) for elsewhere in ELSEWHERE):
             yield f"message {message.number} says in the end that {message.job} goes on"
 

@@ -203,8 +203,10 @@ Moment: TypeAlias = Literal[
     "shown",  # a message was edited
     "notified",  # a notification was posted, and the bot does not know it yet
     "departing",  # a front may show something, and its request is not on its way yet
+    "thinking",  # somebody was told that the bot thinks, and the dispatcher has not got the request yet
 ]
-MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment not in {"notified", "departing"})
+OF_FEW: frozenset[Moment] = frozenset({"notified", "departing", "thinking"})
+MOMENTS: tuple[Moment, ...] = tuple(moment for moment in get_args(Moment) if moment not in OF_FEW)
 """Those of any world; not every one has notifications, or several fronts."""
 
 EDITED: tuple[Moment, ...] = ("ended", "history", "read", "commit", "committed", "post", "taken", "withdraw", "shown")

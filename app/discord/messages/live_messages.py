@@ -24,10 +24,11 @@ from app.discord.messages.hints import Hints
 from app.discord.messages.late_edits import LateEdits
 from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import MessageSender, PrepareFiles
+from app.discord.messages.refusals import refuse
 from app.discord.messages.reply import MessageReply
 from app.discord.messages.thumbnails import ListThumbnails
 from app.discord.text import shorten
-from app.discord.ui.components import LONGEST_ALT_TEXT, Upload
+from app.discord.ui.components import LONGEST_ALT_TEXT, Card, Upload
 from app.discord.ui.job_view import JobView, view_of
 from app.discord.user_request import Caller
 from app.entry_points import run_loop, run_request
@@ -120,6 +121,10 @@ class LiveMessages:
         self._rejected: dict[JobId, Rejected] = {}
         """The latest requests that were over a limit, oldest first."""
 
+    async def refuse(self, token: str, card: Card) -> None:
+        """See `app.discord.messages.ports.MessageContext`."""
+        await refuse(self.sender, self._open_requests, token, card, fresh=True)
+
     async def left_channel(self, job: JobId) -> None:
         """See `app.discord.messages.ports.MessageContext`."""
         if (hide := self._hide) is not None:
@@ -140,14 +145,22 @@ class LiveMessages:
         def decided(limit: LimitReason | None) -> None:
             # Before its person reads of it, who may press the button at once.
             self._keep_rejected(Rejected(request, spoiler), limit)
+
+        waits = caller.fresh
+
+        def is_answered() -> None:
+            nonlocal waits
+            waits = False
             answered()
 
         async def live() -> None:
             await self._live(reply, actor)
-            # Not if it is cancelled: then nobody was answered.
+            # Not if it is cancelled: then another process answers.
+            if waits:
+                await self._open_requests.doubt(caller.token, reply.view.prompt)
             answered()
 
-        reply.decided = decided
+        reply.decided, reply.answered = decided, is_answered
         self._tasks.start_soon(live, name=f"interaction {request.job}")
 
     async def begin_from_page(self, request: JobRequest, place: MessageRef) -> None:

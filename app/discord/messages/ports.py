@@ -163,6 +163,10 @@ class MessageContext(Protocol):
         """Who wants to be notified, and how."""
         ...
 
+    async def refuse(self, token: str, card: Card) -> None:
+        """Show this card only to the person who asked, and delete the message that was created for them."""
+        ...
+
     async def left_channel(self, job: JobId) -> None:
         """Hide a job from others, because its message or its result is no longer where it was asked for."""
         ...

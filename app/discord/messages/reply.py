@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 import anyio
 import structlog
@@ -65,6 +64,8 @@ class MessageReply:
         self.receipt = ""
         self.decided: Callable[[LimitReason | None], None] = lambda _: None
         """Called once it is known whether the request becomes a job, with the limit that is in the way, if any."""
+        self.answered: Callable[[], None] = lambda: None
+        """Called once its person does not wait for an answer any more: it is a job, or they were told why not."""
         self.is_first: Callable[[], Awaitable[bool]] = _never
         """Called before a result is shown that its person cannot be told of separately: whether it has the hint."""
         self.possible_changes: Callable[[], Awaitable[frozenset[Change]]] = no_changes
@@ -118,6 +119,8 @@ class MessageReply:
         else:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
+        # Not before: nothing may have become of the request.
+        self.answered()
 
     async def recall(self, update: TerminalUpdate) -> None:
         """Take this final update as the one that another process has shown."""
@@ -167,12 +170,7 @@ class MessageReply:
         if (token := self._location.token) is None:
             logger.warning("a request of an operator is over a limit", job=self.view.job)
             return
-        sender, card = self._context.sender, over_limit(reason, self.view.prompt, self.view.job)
-        for call in (partial(sender.delete_original, token), partial(sender.ephemeral_followup, token, card)):
-            try:
-                await call()
-            except SendError as error:
-                logger.info("a refusal found nobody", job=self.view.job, reason=str(error))
+        await self._context.refuse(token, over_limit(reason, self.view.prompt, self.view.job))
 
     async def refresh(self) -> None:
         """Edit the message if its visible content changed and it can be edited; a failure does no harm."""

@@ -29,7 +29,6 @@ from app.discord.ui.help_page import EXAMPLE
 from app.discord.ui.lists import PAGES
 from app.discord.ui.pages import refusal
 from app.discord.user_request import (
-    Action,
     BuiltinCommand,
     ButtonPressed,
     Caller,
@@ -51,19 +50,6 @@ from app.texts.reasons.text import reason_text
 from app.workflows.binding.batch import COUNT
 from app.workflows.load import Workflow
 from app.workflows.model import WorkflowError
-
-
-def typed(action: Action) -> str:
-    """What a person wrote for this request, to give back if nothing comes of it."""
-    match action:
-        case CreateJob():
-            return "\n".join(value for value in action.values.values() if isinstance(value, str) and " " in value)
-        case ButtonPressed():
-            return action.typed
-        case ModeratorCommand():
-            return action.reason
-        case BuiltinCommand():
-            return ""
 
 
 class _UnderWay(NamedTuple):
@@ -157,7 +143,7 @@ class RequestDispatcher:
                 refuse = partial(self._refuse, request)
                 work = partial(run_request, partial(self.take, request), "a request failed", refuse, request=name)
                 scope = anyio.CancelScope()
-                answered = self._open_requests.begin(request.caller, typed(action))
+                answered = self._open_requests.begin(request.caller, request.typed)
                 self._under_way[scope] = _UnderWay(request, answered)
                 tasks.start_soon(self._carry_out, scope, work, answered, name=name)
 
@@ -187,7 +173,7 @@ class RequestDispatcher:
 
     async def _refuse_at_end(self, under_way: _UnderWay) -> None:
         request = under_way.request
-        card = refusal(reason_text(Draining()), typed(request.action))
+        card = refusal(reason_text(Draining()), request.typed)
         # In one call, unlike other refusals: there may be no time for a second one.
         if await self._responder.tell(request.caller, card):
             under_way.answered()
@@ -225,7 +211,7 @@ class RequestDispatcher:
         return replace(order, defaults={**order.defaults, COUNT: count})
 
     async def _refuse(self, request: UserRequest, sentence: str) -> None:
-        await self._responder.refuse(request.caller, sentence, typed(request.action))
+        await self._responder.refuse(request.caller, sentence, request.typed)
 
     async def refusal(self, press: Press, caller: Caller) -> str | None:
         """Why a button can do nothing for this person, as far as that is known before it is tried; None if it can."""

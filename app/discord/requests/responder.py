@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import structlog
 
 from app.discord.message_ref import MessageRef
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import Deleted, MessageSender, SendError
+from app.discord.messages.refusals import refuse
 from app.discord.ui.components import Card
 from app.discord.ui.pages import refusal
 from app.discord.user_request import Caller
@@ -18,20 +21,29 @@ logger = structlog.stdlib.get_logger(__name__)
 
 
 class Responder:
-    """Answers callers. An answer that cannot be sent is only logged: nothing was promised yet."""
+    """Answers callers. An answer that cannot be sent is logged; whoever was told that the bot thinks gets it later."""
 
-    def __init__(self, sender: MessageSender) -> None:
+    def __init__(self, sender: MessageSender, open_requests: OpenRequests) -> None:
         self._sender = sender
+        self._open_requests = open_requests
 
     async def tell(self, caller: Caller, card: Card) -> bool:
         """Answer the caller with a card; whether Discord took it."""
-        send = self._sender.edit_original if caller.fresh else self._sender.ephemeral_followup
         try:
-            await send(caller.token, card)
+            with self._open_requests.answering(caller.token, card, fresh=caller.fresh):
+                await self._answer(caller, card)
         except SendError as error:
             logger.info("an answer found nobody", reason=str(error))
             return False
         return True
+
+    async def _answer(self, caller: Caller, card: Card) -> None:
+        if caller.fresh:
+            # Somebody may have deleted the message, or a refusal was interrupted.
+            with suppress(Deleted):
+                await self._sender.edit_original(caller.token, card)
+                return
+        await self._sender.ephemeral_followup(caller.token, card)
 
     async def replace(self, caller: Caller, card: Card) -> None:
         """Show this card in the message whose button the caller pressed."""
@@ -56,14 +68,7 @@ class Responder:
         if caller.alone:
             await self.tell(caller, card)
             return
-        calls = [partial(self._sender.ephemeral_followup, caller.token, card)]
-        if caller.fresh:
-            calls.insert(0, partial(self._sender.delete_original, caller.token))
-        for call in calls:
-            try:
-                await call()
-            except SendError as error:
-                logger.info("a refusal found nobody", reason=str(error))
+        await refuse(self._sender, self._open_requests, caller.token, card, fresh=caller.fresh)
 
     async def remove(self, caller: Caller, place: MessageRef | None, message: str = "") -> None:
         """Delete a job's messages: the one clicked, or `message`, its notification, and all that continue it."""

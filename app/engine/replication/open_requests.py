@@ -25,6 +25,9 @@ MOST = 1_000
 LONGEST = 16 * 2**10
 """Bytes of the longest request that is read."""
 
+WRITING = 0.5
+"""Seconds that somebody waits at most until a request is written: Discord waits three for the first answer."""
+
 
 class EngineOpenRequests:
     """See `app.ports.OpenRequestStore`. While the engine is away, changes wait."""
@@ -38,14 +41,29 @@ class EngineOpenRequests:
         self._changed, self._settled = anyio.Event(), anyio.Event()
         self._settled.set()
         self._written: set[str] = set()
+        self._left: dict[str, str] = {}
+        """The keys of the requests that other fronts have left, by token."""
+        self._awaited: dict[str, anyio.Event] = {}
+        """Set once the request with this token is written."""
 
     def put(self, request: OpenRequest) -> None:
         """See `OpenRequestStore`."""
         self._change(request.token, request)
 
+    async def kept(self, token: str) -> None:
+        """See `OpenRequestStore`."""
+        if token not in self._changes:
+            return
+        written = self._awaited[token] = anyio.Event()
+        try:
+            with anyio.move_on_after(WRITING):
+                await written.wait()
+        finally:
+            del self._awaited[token]
+
     def remove(self, token: str) -> None:
         """See `OpenRequestStore`."""
-        if token in self._written:
+        if token in self._written or token in self._left:
             self._change(token, None)
         else:
             self._changes.pop(token, None)
@@ -82,28 +100,32 @@ class EngineOpenRequests:
 
     async def _write(self, token: str, request: OpenRequest | None) -> None:
         if request is None:
-            await self._engine.delete(self._prefix + token)
+            await self._engine.delete(self._left.get(token, self._prefix + token))
             self._written.discard(token)
+            self._left.pop(token, None)
         else:
             # Before it is written: from here on it may be there.
             self._written.add(token)
             await self._engine.set(self._prefix + token, msgspec.json.encode(request), SECONDS)
+            if (awaited := self._awaited.get(token)) is not None:
+                awaited.set()
 
     async def settled(self) -> None:
         """Wait until everything is written. `run` must be running."""
         await self._settled.wait()
 
-    async def take_left(self) -> Sequence[OpenRequest]:
+    async def left(self) -> Sequence[OpenRequest]:
         """See `OpenRequestStore`."""
         try:
             keys = [key for key in await self._engine.keys(f"{OPEN}*") if not key.startswith(self._prefix)][:MOST]
-            values = await self._engine.values(keys)
-            if keys:
-                await self._engine.delete(*keys)
+            read = {key: _read(value) for key, value in zip(keys, await self._engine.values(keys), strict=True)}
+            if unreadable := [key for key, request in read.items() if request is None]:
+                await self._engine.delete(*unreadable)
         except ConnectionLost as loss:
             logger.warning("requests of other fronts cannot be read", reason=str(loss))
             return []
-        return [request for value in values if (request := _read(value)) is not None]
+        self._left = {request.token: key for key, request in read.items() if request is not None}
+        return [request for request in read.values() if request is not None]
 
 
 def _read(value: bytes | None) -> OpenRequest | None:

@@ -21,6 +21,8 @@ NOT_TAKEN = "I'm restarting and did not take this. Ask again in a moment."
 NOT_TAKEN_BEFORE = "The bot stopped before it took this. Ask again."
 """What a live message says when the bot stops; the second is for a job that the journal may not have yet,
 and the third is what the next bot says if this one could not."""
+NOT_ANSWERED = "Something went wrong between Discord and the bot, and nothing was started. Ask again."
+"""What somebody reads later whose request could not be answered at first."""
 
 
 def not_offered(workflow: str) -> str:

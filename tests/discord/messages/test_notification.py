@@ -75,6 +75,9 @@ class Discord:
     def now(self) -> float:
         return 1000.0 + anyio.current_time()
 
+    async def refuse(self, token: str, card: Card) -> None:
+        raise AssertionError
+
     async def left_channel(self, job: JobId) -> None:
         await anyio.lowlevel.checkpoint()
         self.hidden.append(job)

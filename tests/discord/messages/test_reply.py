@@ -116,6 +116,9 @@ class Room:
     async def delete(self, channel: str, message: str) -> None:
         raise AssertionError
 
+    async def refuse(self, token: str, card: Card) -> None:
+        raise AssertionError
+
     @property
     def sender(self) -> Room:
         return self

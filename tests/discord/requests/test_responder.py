@@ -8,6 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from app.discord.message_ref import MessageRef, Seen
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.ports import Away, MessageSender
 from app.discord.requests.responder import Responder
 from app.discord.ui.components import Card, Text
@@ -50,7 +51,7 @@ def _text(card: Card) -> str:
 
 
 def responder(calls: Calls) -> Responder:
-    return Responder(cast("MessageSender", cast("object", calls)))
+    return Responder(cast("MessageSender", cast("object", calls)), OpenRequests())
 
 
 def caller(*, fresh: bool = False, alone: bool = False) -> Caller:

@@ -78,16 +78,10 @@ for an answer that a failover has forgotten."""
 RECOVERED = 12.0
 """Seconds in which others have got again what the engine has forgotten."""
 
-UNKEPT = 1.0
-"""Seconds before a front is killed in which it may acknowledge somebody and keep no word of it."""
-
 FORGETFUL: frozenset[Kind] = frozenset(
-    {
-        *("cut_front", "silent_engine", "slow_engine", "lost_answers", "fail_over", "flush", "engine_full"),
-        *("board_away", "board_forgets", "discord_hangs"),
-    }
+    {"cut_front", "silent_engine", "slow_engine", "lost_answers", "fail_over", "flush", "engine_full"}
 )
-"""What may keep an answer, or who waits for one, from arriving."""
+"""What may keep it from the next front who waits for an answer."""
 
 HURTFUL: frozenset[Kind] = frozenset({"kill_front", "stop_front", "freeze_front", "cut_front"})
 """What may keep the active front from publishing."""
@@ -144,8 +138,6 @@ class Fleet(Bot):
         """When the engine forgot something the last time."""
         self._acknowledged: dict[int, float] = {}
         """When somebody was told that the bot thinks, by the number of the message that says so."""
-        self._killed: list[float] = []
-        """When fronts were killed."""
         self._model = EngineModel(lambda: 1e9 + anyio.current_time())
         self.fronts = [self._process(folder, f"front-{number}") for number in range(plan.fronts)]
         self._workers = {network.name: self._process(folder, network.name) for network in networks}
@@ -343,7 +335,6 @@ class Fleet(Bot):
             return
         match fault.kind:
             case "kill_front":
-                self._killed.append(anyio.current_time())
                 front.kill(fault.seconds)
             case "stop_front":
                 self._stop(front, fault.seconds)
@@ -383,6 +374,7 @@ class Fleet(Bot):
     def _acknowledges(self, caller: Caller) -> None:
         if caller.fresh:
             self._acknowledged[int(caller.message)] = anyio.current_time()
+            self._reached("thinking")
 
     def _left_thinking(self) -> Iterator[str]:
         """Everybody who was told that the bot thinks got an answer, also if the front stopped or was killed later.
@@ -393,8 +385,7 @@ class Fleet(Bot):
             return
         for number, at in self._acknowledged.items():
             message = self._board.messages[number]
-            killed = any(at <= moment <= at + UNKEPT for moment in self._killed)
-            if not message.said and not message.deleted and not killed:
+            if not message.said and not message.deleted:
                 yield f"message {number} of {at:.1f} says for ever that the bot thinks"
 
     async def differences(self) -> Sequence[str]:
@@ -414,7 +405,6 @@ class Fleet(Bot):
     def _stop(self, process: Process, down: float) -> None:
         """Send SIGTERM to a front; one that is on standby ends at once."""
         if process.signals is None or not process.patience:
-            self._killed.append(anyio.current_time())
             process.kill(down)
             return
         process.down = down

@@ -16,7 +16,9 @@ from app.core.journal_port import JournalUnavailable
 from app.core.replication import Position, SealedBatch, Standing
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.late_edits import LateEdits
+from app.discord.messages.open_requests import OpenRequests
 from app.discord.messages.reply import MessageReply
+from app.discord.ui.components import Card
 from app.engine.messages import AnyCall, Registration, Request
 from app.engine.remote_servers.remote_worker import REQUESTS, REQUESTS_SECONDS, RemoteWorker
 from app.engine.replication.lease import FrontLease
@@ -127,11 +129,33 @@ def the_next_front_does_not_know_what_to_look_at() -> Generator[None]:
 def nobody_answers_whom_another_front_has_left() -> Generator[None]:
     """Forget the requests that other fronts have left."""
 
-    async def take_left(self: EngineOpenRequests) -> Sequence[OpenRequest]:
+    async def left(self: EngineOpenRequests) -> Sequence[OpenRequest]:
         del self
         return []
 
-    with patch.object(EngineOpenRequests, "take_left", take_left):
+    with patch.object(EngineOpenRequests, "left", left):
+        yield
+
+
+@contextmanager
+def nobody_is_known_before_they_are_told_that_the_bot_thinks() -> Generator[None]:
+    """Keep a request only once the dispatcher has it."""
+
+    async def expect(self: OpenRequests, token: str, typed: str) -> None:
+        del self, token, typed
+
+    with patch.object(OpenRequests, "expect", expect):
+        yield
+
+
+@contextmanager
+def nobody_is_answered_later() -> Generator[None]:
+    """Give up answers that cannot be sent, and those to people whom another front has left."""
+
+    def answer_later(self: OpenRequests, token: str, card: Card) -> None:
+        del self, token, card
+
+    with patch.object(OpenRequests, "_answer_later", answer_later):
         yield
 
 
@@ -253,7 +277,7 @@ FLEET_MUTATIONS = (
     FleetMutation(
         a_request_waits_for_its_turn_for_any_time, SHOWS, ("rate_limit", "freeze_front"), ("shown",), 15.0, first=3
     ),
-    FleetMutation(nobody_looks_at_results_again, "goes on", ("freeze_front",), ("departing",), 15.0, first=3),
+    FleetMutation(nobody_looks_at_results_again, "goes on", ("freeze_front",), ("departing",), 15.0, first=9),
     FleetMutation(
         the_next_front_does_not_know_what_to_look_at,
         "goes on",
@@ -262,7 +286,13 @@ FLEET_MUTATIONS = (
         first=9,
     ),
     FleetMutation(nobody_answers_whom_another_front_has_left, "bot thinks", ("kill_front",), ("committed",), first=1),
-    FleetMutation(a_batch_is_applied_whatever_it_follows, "differ from", ("kill_front",), ("committed",), first=1),
+    FleetMutation(
+        nobody_is_known_before_they_are_told_that_the_bot_thinks, "bot thinks", ("kill_front",), ("thinking",)
+    ),
+    FleetMutation(
+        nobody_is_answered_later, "bot thinks", ("board_away", "discord_hangs"), ("thinking",), 15.0, first=8
+    ),
+    FleetMutation(a_batch_is_applied_whatever_it_follows, "differ from", ("kill_front",), ("committed",), first=4),
     FleetMutation(a_front_takes_over_although_it_lacks_batches, "in no journal", ("cut_front", "kill_front"), (), 15.0),
     FleetMutation(publishing_is_not_confirmed, "in no journal", ("cut_front",), ("commit",), 15.0),
     FleetMutation(

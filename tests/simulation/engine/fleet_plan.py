@@ -28,6 +28,7 @@ MOMENTS: tuple[Moment, ...] = (
     "committed",
     "shown",
     "departing",
+    "thinking",
 )
 
 

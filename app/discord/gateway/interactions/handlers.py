@@ -1,4 +1,4 @@
-"""Handles every interaction: acknowledges it in hikari's own loop, then sends it to the core as plain data.
+"""Handles every interaction in hikari's own loop: asks for the rest, refuses what is wrong, or has it acknowledged.
 
 Discord waits three seconds, whatever the core does. So before the acknowledgement the core is asked only for the
 prefilled form, and only for a short time.
@@ -6,13 +6,11 @@ prefilled form, and only for a short time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import anyio
 import hikari
-from anyio.abc import ObjectSendStream
 from msgspec.structs import replace
 
 from app.discord import custom_id
@@ -25,11 +23,10 @@ from app.discord.gateway.interactions.message_files import files_of
 from app.discord.gateway.interactions.responses import (
     ALONE,
     PUBLIC,
+    Acknowledgements,
     Answerable,
     attached,
     caller_of,
-    defer,
-    defer_update,
     say,
 )
 from app.discord.ui import modals
@@ -39,7 +36,7 @@ from app.discord.ui.lists import PAGES
 from app.discord.ui.options import FORMAT, MODEL, MOST_CHOICES, PRESET, SPOILER, Command
 from app.discord.ui.settings_card import GROUP, PICK, RUN
 from app.discord.ui.submission import Submission
-from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
+from app.discord.user_request import BuiltinCommand, ButtonPressed, Caller, ModeratorCommand
 from app.events import JobId
 from app.ports import Json
 from app.service.jobs.follow_ups import find_follow_up
@@ -67,10 +64,6 @@ CHANGES_ITS_MESSAGE = frozenset({"edit", GROUP})
 
 BEGINS = frozenset({"menu", "order"})
 """Verbs of forms that have no job yet: their id is that of the interaction that opened the form."""
-
-
-class Stopping(Exception):
-    """The bot stops and takes no request any more: the first answer to the person says so."""
 
 
 class Questions(Protocol):
@@ -116,7 +109,7 @@ class InteractionHandlers:
         self,
         questions: Questions,
         suggestions: Suggestions,
-        inbox: ObjectSendStream[UserRequest],
+        acknowledgements: Acknowledgements,
         into_core: CrossLoopCall,
         check_can_create: Callable[[str, Person], None],
         task_planner: TaskPlanner,
@@ -126,14 +119,11 @@ class InteractionHandlers:
         self._check_can_create = check_can_create
         self._task_planner = task_planner
         self._suggestions = suggestions
-        self._inbox = inbox
+        self._acknowledgements = acknowledgements
         self._into_core = into_core
         self._rest_url = rest_url
         self.forms = Forms()
         self.workflows: Mapping[str, Workflow] = {}
-        self._acknowledging: set[str] = set()
-        """The tokens of interactions that are acknowledged just now."""
-        self._is_closed = False
 
     async def ordered(self, interaction: hikari.CommandInteraction, command: Command, given: Given) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
@@ -162,8 +152,8 @@ class InteractionHandlers:
 
     async def asked(self, interaction: hikari.CommandInteraction, command: str, argument: str) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
-        caller = await self._defer(interaction, PUBLIC if command == "show" else ALONE)
-        await self._send_request(caller, BuiltinCommand(command=command, argument=argument))
+        flags = PUBLIC if command == "show" else ALONE
+        await self._acknowledgements.acknowledge(interaction, BuiltinCommand(command=command, argument=argument), flags)
 
     async def moderated(self, interaction: hikari.CommandInteraction, command: str, given: Given) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
@@ -179,7 +169,7 @@ class InteractionHandlers:
             reason=str(reason or ""),
             days=float(days) if isinstance(days, (int, float)) else None,
         )
-        await self._send_request(await self._defer(interaction, ALONE), moderator_command)
+        await self._acknowledgements.acknowledge(interaction, moderator_command, ALONE)
 
     async def chosen(self, interaction: hikari.CommandInteraction, workflow: str, message: hikari.Message) -> None:
         """See `app.discord.gateway.interactions.commands.InteractionHandler`."""
@@ -264,17 +254,17 @@ class InteractionHandlers:
             if form is not None:
                 await self.forms.open(interaction, form)
                 return
+        fields = {press.workflow: "".join(interaction.values)} if press.verb == PICK else None
+        pressed = ButtonPressed(press=press, message=str(interaction.message.id), fields=fields)
         if press.verb in MAKES_NEW:
             if (refusal := await self._refusal(interaction, press)) is not None:
                 await say(interaction, refusal)
                 return
-            caller = await self._defer(interaction, PUBLIC)
+            await self._acknowledgements.acknowledge(interaction, pressed)
         elif press.verb in ANSWERS_ALONE or (press.verb in PAGES and not interaction.message.flags & ALONE):
-            caller = await self._defer(interaction, ALONE)
+            await self._acknowledgements.acknowledge(interaction, pressed, ALONE)
         else:
-            caller = await self._defer_update(interaction, interaction.message)
-        fields = {press.workflow: "".join(interaction.values)} if press.verb == PICK else None
-        await self._send_request(caller, ButtonPressed(press=press, message=str(interaction.message.id), fields=fields))
+            await self._acknowledgements.acknowledge_update(interaction, interaction.message, pressed)
 
     async def sent(self, interaction: hikari.ModalInteraction) -> None:
         """Handle a submitted form. Raises `SendError`."""
@@ -297,12 +287,11 @@ class InteractionHandlers:
         if (refusal := await self._refusal(interaction, press)) is not None:
             await say(interaction, refusal, submission.typed)
             return
-        if press.verb in CHANGES_ITS_MESSAGE and interaction.message is not None:
-            caller = await self._defer_update(interaction, interaction.message)
-        else:
-            caller = await self._defer(interaction, PUBLIC)
         pressed = ButtonPressed(press=press, fields=submission.fields, files=submission.files, typed=submission.typed)
-        await self._send_request(caller, pressed)
+        if press.verb in CHANGES_ITS_MESSAGE and interaction.message is not None:
+            await self._acknowledgements.acknowledge_update(interaction, interaction.message, pressed)
+        else:
+            await self._acknowledgements.acknowledge(interaction, pressed)
 
     async def _pending_form_sent(
         self, interaction: hikari.ModalInteraction, press: Press, submission: Submission
@@ -339,54 +328,7 @@ class InteractionHandlers:
         except WorkflowError as error:
             await say(interaction, reason_text(error.reason), typed)
             return
-        await self._send_request(await self._defer(interaction, PUBLIC), request)
-
-    def close(self) -> None:
-        """Acknowledge nothing any more: from now on, `Stopping` is raised instead. Any thread may call this."""
-        self._is_closed = True
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is acknowledged just now, and not in the inbox yet. Any thread may ask."""
-        return not self._acknowledging
-
-    async def _defer(self, interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
-        """See `app.discord.gateway.interactions.responses.defer`. `_send_request` must follow.
-
-        Raises `SendError` and `Stopping`.
-        """
-        with self._acknowledges(interaction):
-            return await defer(interaction, flags)
-
-    async def _defer_update(
-        self, interaction: hikari.ComponentInteraction | hikari.ModalInteraction, message: hikari.Message
-    ) -> Caller:
-        """Acknowledge an interaction that may change this message. `_send_request` must follow.
-
-        Raises `SendError` and `Stopping`.
-        """
-        with self._acknowledges(interaction):
-            await defer_update(interaction)
-            return caller_of(interaction, str(message.id), fresh=False)
-
-    @contextmanager
-    def _acknowledges(self, interaction: Answerable) -> Generator[None]:
-        if self._is_closed:
-            raise Stopping
-        self._acknowledging.add(interaction.token)
-        try:
-            yield
-        except BaseException:
-            self._acknowledging.discard(interaction.token)
-            raise
-
-    async def _send_request(self, caller: Caller, action: Action) -> None:
-        try:
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                # The bot ends, and its time to answer is over: see `close`.
-                await self._into_core(self._inbox.send, UserRequest(caller, action))
-        finally:
-            self._acknowledging.discard(caller.token)
+        await self._acknowledgements.acknowledge(interaction, request)
 
 
 def _press(interaction: hikari.ComponentInteraction) -> Press | None:

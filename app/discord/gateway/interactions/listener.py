@@ -11,8 +11,8 @@ import lightbulb
 import structlog
 from msgspec import Struct
 
-from app.discord.gateway.interactions.handlers import InteractionHandlers, Stopping
-from app.discord.gateway.interactions.responses import ALONE, say
+from app.discord.gateway.interactions.handlers import InteractionHandlers
+from app.discord.gateway.interactions.responses import ALONE, Stopping, say
 from app.discord.gateway.rest.client import translated
 from app.discord.gateway.rest.component_builders import build
 from app.discord.messages.ports import Away, Expired, Gone, Unacceptable

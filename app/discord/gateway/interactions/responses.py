@@ -1,20 +1,29 @@
-"""The first answer to an interaction, sent at once in hikari's own loop; and its caller and files as plain data."""
+"""First answers to interactions, sent at once in hikari's own loop, and what was asked for as plain data."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Protocol, TypeAlias
 
+import anyio
 import hikari
+from anyio.abc import ObjectSendStream
 
+from app.discord.bridge import CrossLoopCall
 from app.discord.gateway.rest.client import translated
 from app.discord.gateway.rest.component_builders import build
+from app.discord.messages.ports import SendError
 from app.discord.ui.pages import refusal
-from app.discord.user_request import Caller
-from app.service.requests import AttachedFile
+from app.discord.user_request import Action, BuiltinCommand, ButtonPressed, Caller, ModeratorCommand, UserRequest
+from app.service.requests import AttachedFile, CreateJob
 
 PUBLIC = hikari.UNDEFINED
 ALONE = hikari.MessageFlag.EPHEMERAL
 """Who sees an answer: everybody, or only the person who interacted."""
+
+PATIENCE = 0.75
+"""Seconds that the core gets to keep a request before it is acknowledged: a quarter of what Discord waits."""
 
 
 Answerable: TypeAlias = hikari.CommandInteraction | hikari.ComponentInteraction | hikari.ModalInteraction
@@ -28,13 +37,13 @@ async def say(interaction: Answerable, sentence: str, typed: str = "") -> None:
         )
 
 
-async def defer_update(interaction: hikari.ComponentInteraction | hikari.ModalInteraction) -> None:
+async def _defer_update(interaction: hikari.ComponentInteraction | hikari.ModalInteraction) -> None:
     """Acknowledge a button press, or its form, whose message may change. Raises `SendError`."""
     with translated():
         await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_UPDATE)
 
 
-async def defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
+async def _defer(interaction: Answerable, flags: hikari.UndefinedOr[hikari.MessageFlag]) -> Caller:
     """Acknowledge an interaction whose answer follows; `flags` say who sees it. Raises `SendError`."""
     with translated():
         answer = await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE, flags=flags)
@@ -80,3 +89,112 @@ def is_outside(interaction: Answerable | hikari.AutocompleteInteraction) -> bool
 def attached(slot: str, file: hikari.Attachment) -> AttachedFile:
     """An attachment, for a slot."""
     return AttachedFile(slot, file.url, file.filename, file.size, file.media_type or "")
+
+
+class Stopping(Exception):
+    """The bot stops and takes no request any more: the first answer to the person says so."""
+
+
+class Waiting(Protocol):
+    """Those who were told that the bot thinks; it lives in the core."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process answers them if this one ends. It never changes."""
+        ...
+
+    async def expect(self, token: str, typed: str) -> None:
+        """See `app.discord.messages.open_requests.OpenRequests.expect`."""
+        ...
+
+    async def doubt(self, token: str, typed: str) -> None:
+        """See `app.discord.messages.open_requests.OpenRequests.doubt`."""
+        ...
+
+
+class Acknowledgements:
+    """Tells people that the bot thinks, once another process would answer them if this one ended then.
+
+    `inbox` belongs to the core.
+    """
+
+    def __init__(self, inbox: ObjectSendStream[UserRequest], into_core: CrossLoopCall, waiting: Waiting) -> None:
+        self._inbox = inbox
+        self._into_core = into_core
+        self._waiting = waiting
+        self._under_way: set[str] = set()
+        """The tokens of interactions that are acknowledged just now."""
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Acknowledge nothing any more: from now on, `Stopping` is raised instead. Any thread may call this."""
+        self._is_closed = True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is acknowledged just now, and not in the inbox yet. Any thread may ask."""
+        return not self._under_way
+
+    async def acknowledge(
+        self, interaction: Answerable, action: Action, flags: hikari.UndefinedOr[hikari.MessageFlag] = PUBLIC
+    ) -> None:
+        """Say that the bot thinks, to those whom `flags` name, and have the core do what was asked for.
+
+        Raises `SendError` and `Stopping`.
+        """
+        typed = _typed(action)
+        with self._noted(interaction):
+            if self._waiting.is_shared:
+                with anyio.move_on_after(PATIENCE):
+                    await self._into_core(self._waiting.expect, interaction.token, typed)
+            try:
+                caller = await _defer(interaction, flags)
+            except SendError:
+                # It may have arrived all the same.
+                with anyio.move_on_after(PATIENCE), suppress(anyio.ClosedResourceError):
+                    await self._into_core(self._waiting.doubt, interaction.token, typed)
+                raise
+            await self._send(UserRequest(caller, action, typed))
+
+    async def acknowledge_update(
+        self,
+        interaction: hikari.ComponentInteraction | hikari.ModalInteraction,
+        message: hikari.Message,
+        action: Action,
+    ) -> None:
+        """Acknowledge an interaction that may change this message, and have the core do what was asked for.
+
+        Raises `SendError` and `Stopping`.
+        """
+        with self._noted(interaction):
+            await _defer_update(interaction)
+            caller = caller_of(interaction, str(message.id), fresh=False)
+            await self._send(UserRequest(caller, action, _typed(action)))
+
+    @contextmanager
+    def _noted(self, interaction: Answerable) -> Generator[None]:
+        if self._is_closed:
+            raise Stopping
+        self._under_way.add(interaction.token)
+        try:
+            yield
+        finally:
+            self._under_way.discard(interaction.token)
+
+    async def _send(self, request: UserRequest) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            # The bot ends, and its time to answer is over: see `close`.
+            await self._into_core(self._inbox.send, request)
+
+
+def _typed(action: Action) -> str:
+    """What a person wrote for this request, to give back if nothing comes of it."""
+    match action:
+        case CreateJob():
+            return "\n".join(value for value in action.values.values() if isinstance(value, str) and " " in value)
+        case ButtonPressed():
+            return action.typed
+        case ModeratorCommand():
+            return action.reason
+        case BuiltinCommand():
+            return ""
