@@ -12,7 +12,7 @@ import pytest
 
 from app.discord import custom_id
 from app.discord.gateway.bot import Bot
-from app.discord.gateway.interactions import handlers
+from app.discord.gateway.interactions import handlers, responses
 from app.discord.messages import delivery, live_messages
 from app.discord.requests.builtin_commands import BuiltinCommands
 from app.discord.requests.job_actions import JobActions
@@ -171,7 +171,7 @@ async def test_a_failure_after_the_acknowledgement_does_not_leave_the_person_wai
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage.bot():
-        breaks(monkeypatch, handlers.InteractionHandlers, "_send_request")
+        breaks(monkeypatch, responses.Acknowledgements, "_send")
         await stage.until("Something went wrong", imagine(stage))
         await still_works(stage)
 
