@@ -71,6 +71,18 @@ SLOW = (
 )
 """Files below `tests` whose tests are marked `slow`, by their kind."""
 
+WAITING = (
+    (
+        "process/test_cluster.py",
+        "process/test_wrong_servers.py",
+        "process/test_many_servers.py",
+        "process/test_scaled.py",
+    ),
+    ("process/test_fronts.py", "engine/test_process.py", "process/test_shards.py", "discord/test_moments.py"),
+)
+"""Files below `tests` whose tests mostly wait for other processes, in two groups that take equally long. If they ran
+last, the machine would be idle for most of a minute."""
+
 # Hypothesis gives one example 0.2 s, and drawing it some seconds, of real time: that would test the machine.
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
@@ -135,6 +147,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and is_slow(item):
             item.add_marker("slow")
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        begin_with_those_that_wait(items)
+
+
+def begin_with_those_that_wait(items: list[pytest.Item]) -> None:
+    """Have two of several workers begin with the tests that wait, while the others keep the processors busy.
+
+    Each worker begins with an equal part of the items in their order, and takes over some of others when it is done.
+    """
+    groups: list[list[pytest.Item]] = []
+    for files in WAITING:
+        paths = {TESTS / file for file in files}
+        groups.append([item for item in items if item.path in paths])
+    waiting = {id(item) for group in groups for item in group}
+    rest = [item for item in items if id(item) not in waiting]
+    middle = max(0, len(items) // 2 - len(groups[0]))
+    items[:] = [*groups[0], *rest[:middle], *groups[1], *rest[middle:]]
 
 
 @pytest.hookimpl(wrapper=True)

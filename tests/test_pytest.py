@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SLOW, TESTS
+from tests.conftest import SLOW, TESTS, WAITING
 
 ROOT = Path(__file__).parents[1]
 
@@ -112,3 +112,4 @@ def test_the_fast_tests_cover_every_package(request: pytest.FixtureRequest) -> N
 def test_each_rule_about_slow_tests_names_a_file() -> None:
     files = [path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")]
     assert [pattern for pattern in SLOW if not fnmatch.filter(files, pattern)] == []
+    assert {file for group in WAITING for file in group} <= set(files)
