@@ -206,15 +206,11 @@ class MediaClient:
         """Wait for a ticket. An `idle` process gets it before one that would have to be started."""
         ticket: _Ticket | None = None
         async with self._changed:
-            self._idle_processes[lanes] += idle
-            try:
-                while ticket is None:
-                    if idle or not self._idle_processes[lanes]:
-                        ticket = self._queue.take(lanes)
-                    if ticket is None:
-                        await self._changed.wait()
-            finally:
-                self._idle_processes[lanes] -= idle
+            while ticket is None:
+                if idle or not self._idle_processes[lanes]:
+                    ticket = self._queue.take(lanes)
+                if ticket is None:
+                    await self._changed.wait()
             # A caller that let an idle process go first may take the next ticket.
             self._changed.notify_all()
             return ticket
@@ -262,17 +258,23 @@ class MediaClient:
                     return ticket
                 await self._finish(ticket, Refused(ended.reason))
                 return None
-            if isinstance(reply, Redirected) and ticket.lane == "light" != reply.lane:
-                ticket.request = replace(ticket.request, lane=reply.lane)
-                self._queue.release(ticket)
-                self._queue.put(ticket, first=True)
-                await self._notify()
-            else:
-                await self._finish(ticket, reply)
             if isinstance(reply, Refused) and isinstance(reply.reason, TooMuchMemory):
+                await self._finish(ticket, reply)
                 return None
-            with anyio.move_on_after(self._idle) as waiting:
-                ticket = await self._next(lanes, idle=True)
+            # Idle before anybody has the reply, who may ask again at once.
+            self._idle_processes[lanes] += 1
+            try:
+                if isinstance(reply, Redirected) and ticket.lane == "light" != reply.lane:
+                    ticket.request = replace(ticket.request, lane=reply.lane)
+                    self._queue.release(ticket)
+                    self._queue.put(ticket, first=True)
+                    await self._notify()
+                else:
+                    await self._finish(ticket, reply)
+                with anyio.move_on_after(self._idle) as waiting:
+                    ticket = await self._next(lanes, idle=True)
+            finally:
+                self._idle_processes[lanes] -= 1
             if waiting.cancelled_caught:
                 return None
         return ticket

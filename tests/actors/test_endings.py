@@ -23,7 +23,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 async def test_each_end_is_one_line_with_the_time_on_the_server(tmp_path: Path) -> None:
     with capture_logs() as lines:
         async with world(tmp_path, step_time=1.0) as running:
-            request = replace(running.request(), owner="ada", values={"prompt": "a secret cat"})
+            request = replace(running.request(), owner="lovelace", values={"prompt": "a secret cat"})
             assert delivered(await running.make(request))
             broken = running.request({**PICTURE, "7": {"class_type": "NoSuchNode", "inputs": {}}})
             assert isinstance((await running.make(broken)).last, Failed)
@@ -37,7 +37,7 @@ async def test_each_end_is_one_line_with_the_time_on_the_server(tmp_path: Path) 
     assert [(line["job"], line["outcome"]) for line in ends] == [(request.job, "finished"), (broken.job, "failed")]
     assert ends[0]["server"] == HERE
     assert ends[0]["seconds"] == round(tally.run_seconds[HERE]["test"], 1) >= 10.0
-    assert "ada" not in str(ends)
+    assert "lovelace" not in str(ends)
     assert "cat" not in str(ends)
 
 
