@@ -76,7 +76,7 @@ class OpenRequests:
 
     async def expect(self, token: str, typed: str) -> None:
         """Keep somebody who is told next that the bot thinks; `begin` or `doubt` must follow."""
-        if (store := self._store) is not None and token not in self._open:
+        if (store := self._store) is not None:
             store.put(OpenRequest(token, typed))
             await store.kept(token)
 
@@ -124,12 +124,9 @@ class OpenRequests:
         """
         try:
             yield
-        except SendError as error:
-            if fresh and isinstance(error, Away):
-                self._answer_later(token, card)
-            raise
-        except BaseException:
-            if fresh:
+        except BaseException as error:
+            is_final = isinstance(error, SendError) and not isinstance(error, Away)
+            if fresh and not is_final:
                 self._answer_later(token, card)
             raise
         else:

@@ -20,9 +20,8 @@ async def refuse(sender: MessageSender, open_requests: OpenRequests, token: str,
 
     Whoever cannot be told now is told later, if they were told that the bot thinks.
     """
-    calls: list[Callable[[], Awaitable[None]]] = [partial(sender.ephemeral_followup, token, card)]
-    if fresh:
-        calls.insert(0, partial(sender.delete_original, token))
+    say: Callable[[], Awaitable[None]] = partial(sender.ephemeral_followup, token, card)
+    calls = [partial(sender.delete_original, token), say] if fresh else [say]
     away: Away | None = None
     with suppress(Away), open_requests.answering(token, card, fresh=fresh):
         for call in calls:

@@ -119,7 +119,7 @@ class MessageReply:
         else:
             # Skip edits inside the pause. Usually the next update follows it, but a waiting job may have none for long.
             self.behind = True
-        # Not before: nothing may have become of the request.
+        # Not before: if nothing becomes of the request, its person was told so only now.
         self.answered()
 
     async def recall(self, update: TerminalUpdate) -> None:

@@ -1,7 +1,7 @@
-"""Handles every interaction in hikari's own loop: asks for the rest, refuses what is wrong, or has it acknowledged.
+"""Handles every interaction in hikari's own loop: opens forms, refuses what is wrong, and acknowledges the rest.
 
-Discord waits three seconds, whatever the core does. So before the acknowledgement the core is asked only for the
-prefilled form, and only for a short time.
+Discord waits three seconds, whatever the core does. So before the acknowledgement the core is asked only short
+questions, each for a short time.
 """
 
 from __future__ import annotations
