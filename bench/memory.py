@@ -14,6 +14,7 @@ from app.application import ServerClients, open_services
 from app.core.jobs.job import Attempt, Job, JobRequest, State, Transition
 from app.events import JobId, PromptId, ServerName
 from app.journal.sqlite import open_journal
+from app.system.garbage import collect_rarely
 from bench.flow import Taking, silent
 from bench.lag import GRAPH
 
@@ -60,6 +61,8 @@ async def _start(path: Path) -> float:
     async with open_journal(path) as journal:
         await journal.record(jobs, [])
     clients = {ServerName("bench"): ServerClients(Taking(), silent)}  # pyright: ignore[reportArgumentType]
+    # As `app/__main__.py` does before everything else; the jobs above are no part of the start.
+    collect_rarely()
     began = time.perf_counter()
     async with open_journal(path) as journal, open_services(clients, journal, depth=2):
         return time.perf_counter() - began
