@@ -19,6 +19,9 @@ MOVES = """() => {
 }"""
 """Keeps, in `moved`, which parts of the page move although nobody touches it."""
 
+SLOW_NETWORK = {"offline": False, "latency": 20, "downloadThroughput": 30_000, "uploadThroughput": 30_000}
+"""Milliseconds, and bytes per second: the gallery takes seconds, and is drawn before the end of it has arrived."""
+
 FROM_HERE = "(element) => element.getBoundingClientRect().top"
 
 
@@ -82,6 +85,20 @@ def test_nothing_moves_while_the_pictures_of_the_gallery_arrive(alice: Visit) ->
     page.evaluate(MOVES)
     page.wait_for_timeout(200)
     assert page.evaluate("window.moved") == []
+
+
+def test_nothing_moves_while_a_page_comes_in_parts(alice: Visit) -> None:
+    # A server that is close sends all of a page at once, except on a busy machine.
+    page = alice.page
+    session = page.context.new_cdp_session(page)
+    session.send("Network.emulateNetworkConditions", SLOW_NETWORK)  # pyright: ignore[reportUnknownMemberType]
+    picture = page.locator(".grid > .tile > a").first.evaluate("(link) => link.href")
+    for address in (page.url, f"{alice.world.url}/queue", picture):
+        page.goto("about:blank")
+        page.goto(address, wait_until="domcontentloaded")
+        page.evaluate(MOVES)
+        page.wait_for_timeout(200)
+        assert page.evaluate("window.moved") == [], address
 
 
 def test_ten_thousand_results_are_browsed_without_end(alice: Visit) -> None:
