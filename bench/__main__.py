@@ -32,6 +32,7 @@ from bench.page import page
 from bench.page_data import page_data
 from bench.page_queue import page_queue
 from bench.reliability import reliability
+from bench.servers import servers
 from bench.shards import shards
 from bench.slow_discord import slow_discord
 from bench.slow_downloads import slow_downloads
@@ -46,6 +47,7 @@ BENCHES: Mapping[str, Callable[[int], object]] = {
     "journal_trio": partial(memory, "trio"),
     "journal_asyncio": partial(memory, "asyncio"),
     "fairness": fairness,
+    "servers": lambda rounds: {backend: servers(backend, rounds) for backend in ("trio", "asyncio")},
     "http": http,
     "starts": starts,
     "lookups": lookups,
