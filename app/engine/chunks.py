@@ -33,10 +33,16 @@ def measure(file: Path) -> tuple[int, str]:
         return opened.tell(), digest
 
 
-def measure_and_read(file: Path, most: int) -> tuple[int, str, list[bytes]]:
-    """What `measure` says, and the first chunks, at most so many. Raises `OSError`."""
+def measure_and_read(file: Path, most: int, small: int) -> tuple[int, str, list[bytes]]:
+    """What `measure` says, and the first chunks, at most so many. Raises `OSError`.
+
+    A file of at most `small` bytes is deleted, because nobody reads it again.
+    """
     size, digest = measure(file)
-    return size, digest, [read_chunk(file, number) for number in range(min(most, chunks_of(size)))]
+    chunks = [read_chunk(file, number) for number in range(min(most, chunks_of(size)))]
+    if size <= small:
+        file.unlink()
+    return size, digest, chunks
 
 
 def write_chunk(file: Path, number: int, chunk: bytes) -> None:

@@ -204,13 +204,19 @@ class Request(Struct, frozen=True, kw_only=True):
 class Large(Struct, frozen=True):
     """A value of so many bytes that is transferred in chunks; `digest` is its SHA-256 in hexadecimal digits.
 
-    The first `ready` chunks are in the engine already.
+    The first `ready` chunks are in the engine already. `content` is all of a small value, which has no chunks.
     """
 
     transfer: str
     size: int
     digest: str
     ready: int = 0
+    content: bytes = b""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this is all, so that its sender is asked for nothing more and keeps nothing."""
+        return len(self.content) == self.size
 
 
 class Done(Struct, frozen=True, tag=True):

@@ -95,7 +95,7 @@ class RemoteComfy:
             async with pieces(self._worker, self._server, large) as received:
                 await self._save(received, to, large.size)
         finally:
-            await release(self._worker, self._server, large.transfer)
+            await release(self._worker, self._server, large)
 
     async def upload(self, file: Path, name: str) -> str:
         """See `app.ports.Comfy.upload`. Raises `OSError` for errors of our own disk."""
@@ -134,7 +134,7 @@ class RemoteComfy:
                 raise Refused(AnswerTooLarge(LARGEST_ANSWER), certain=False)
             return await pulled(self._worker, self._server, large)
         finally:
-            await release(self._worker, self._server, large.transfer)
+            await release(self._worker, self._server, large)
 
 
 def _raw(descriptions: Mapping[str, bytes]) -> dict[str, Raw]:

@@ -98,7 +98,7 @@ class Subscription:
                 except (InvalidMessage, Refused) as error:
                     raise ConnectionLost(FrameInvalid(str(error)[:100])) from error
                 finally:
-                    await release(self._worker, self._server, large.transfer)
+                    await release(self._worker, self._server, large)
 
     async def keep(self) -> None:
         """Renew the subscription until it is lost."""

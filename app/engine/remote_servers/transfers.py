@@ -28,12 +28,13 @@ async def pulled(worker: RemoteWorker, server: str, large: Large) -> bytes:
 @asynccontextmanager
 async def pieces(worker: RemoteWorker, server: str, large: Large) -> AsyncGenerator[AsyncIterator[bytes]]:
     """Pull what the worker holds ready, piece by piece. Raises `ConnectionLost`, also if the content is another one."""
-    lanes = [anyio.create_memory_object_stream[bytes | ConnectionLost | Refused](0) for _ in range(WINDOW)]
+    ways = min(WINDOW, chunks_of(large.size))
+    lanes = [anyio.create_memory_object_stream[bytes | ConnectionLost | Refused](0) for _ in range(ways)]
 
     async def pull(lane: int, send: MemoryObjectSendStream[bytes | ConnectionLost | Refused]) -> None:
         async with send:
             try:
-                for number in range(lane, chunks_of(large.size), WINDOW):
+                for number in range(lane, chunks_of(large.size), ways):
                     await send.send(await _chunk(worker, server, large, number))
             except (ConnectionLost, Refused) as loss:
                 await send.send(loss)
@@ -41,7 +42,7 @@ async def pieces(worker: RemoteWorker, server: str, large: Large) -> AsyncGenera
     async def received() -> AsyncIterator[bytes]:
         digest, size = hashlib.sha256(), 0
         for number in range(chunks_of(large.size)):
-            piece = await lanes[number % WINDOW][1].receive()
+            piece = await lanes[number % ways][1].receive()
             if not isinstance(piece, bytes):
                 raise piece
             digest.update(piece)
@@ -66,7 +67,9 @@ async def pieces(worker: RemoteWorker, server: str, large: Large) -> AsyncGenera
 
 
 async def _chunk(worker: RemoteWorker, server: str, large: Large, number: int) -> bytes:
-    """Take one chunk, for which the worker is asked unless it is in the engine already."""
+    """Take one chunk, for which the worker is asked unless it is here or in the engine already."""
+    if large.is_complete:
+        return large.content
     if number >= large.ready:
         await worker.ask(server, GetChunk(large.transfer, number), type(None), CHUNK_SECONDS)
     piece = await worker.engine.take(chunk_key(worker.name, large.transfer, number))
@@ -76,10 +79,11 @@ async def _chunk(worker: RemoteWorker, server: str, large: Large, number: int) -
     return piece
 
 
-async def release(worker: RemoteWorker, server: str, transfer: str) -> None:
-    """Have the worker forget a transfer, without waiting until it has; it does so anyway after a while."""
-    with suppress(ConnectionLost):
-        await worker.tell(server, Release(transfer))
+async def release(worker: RemoteWorker, server: str, large: Large) -> None:
+    """Have the worker forget what it holds ready, without waiting until it has; it does so anyway after a while."""
+    if not large.is_complete:
+        with suppress(ConnectionLost):
+            await worker.tell(server, Release(large.transfer))
 
 
 async def push(worker: RemoteWorker, server: str, file: Path, run_sync: RunSync) -> Large:

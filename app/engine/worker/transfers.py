@@ -21,6 +21,9 @@ KEPT = 120.0
 SWEEP = 15.0
 """Seconds between two looks at what is no longer used."""
 
+SMALL = CHUNK
+"""Bytes of the largest file that travels with the answer about it."""
+
 LARGEST = 2**30
 """Bytes of the largest file that a front may send."""
 
@@ -48,10 +51,16 @@ class Transfers:
         return transfer, self._folder / transfer
 
     async def offer(self, transfer: str) -> Large:
-        """Hold a file ready that was written. Its first chunks go to the engine at once. Raises `ConnectionLost`."""
+        """Hold a file ready that was written. Its first chunks go to the engine at once. Raises `ConnectionLost`.
+
+        A small one travels with the answer, and is not kept.
+        """
         path = self._folder / transfer
         self._files[transfer] = _File(path, anyio.current_time())
-        size, digest, chunks = await self._run_sync(measure_and_read, path, WINDOW)
+        size, digest, chunks = await self._run_sync(measure_and_read, path, WINDOW, SMALL)
+        if size <= SMALL:
+            del self._files[transfer]
+            return Large(transfer, size, digest, content=b"".join(chunks))
         for number, chunk in enumerate(chunks):
             await self._push(transfer, number, chunk)
         return Large(transfer, size, digest, len(chunks))

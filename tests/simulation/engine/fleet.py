@@ -28,7 +28,7 @@ from app.core.journal_port import JournalError
 from app.discord.messages.active_sender import ActiveSender
 from app.discord.messages.ports import MessageSender
 from app.discord.user_request import Caller
-from app.engine.messages import OfferedServer
+from app.engine.messages import CHUNK, OfferedServer
 from app.engine.remote_servers.comfy import ANSWER
 from app.engine.remote_servers.workers import FrontSettings, Workers
 from app.engine.replication.files import FrontFiles
@@ -132,6 +132,8 @@ class Fleet(Bot):
         reached: Callable[[Moment], None],
     ) -> None:
         self._engine_rng = random.Random(f"engine {plan.chance}")
+        # A picture travels with the answer of a worker, or as a chunk.
+        self._small = random.Random(f"small {plan.chance}").choice((0, CHUNK))
         self._active: Process | None = None
         """The front that has become active last."""
         self._forgot_at = float("-inf")
@@ -451,6 +453,7 @@ class Fleet(Bot):
                 "app.cli.front.run_bot": self._run_bot,
                 "app.discord.request_deadline.time": LoopTime,
                 "anyio.to_thread.run_sync": self._in_no_thread,
+                "app.engine.worker.transfers.SMALL": self._small,
                 **RARELY,
             }.items():
                 stack.enter_context(patch(name, replacement))
