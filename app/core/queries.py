@@ -53,6 +53,8 @@ class Queries:
         """
         server_state = self._servers[seen.effect.server]
         was_away = server_state.back()
+        if server_state.queue_read(len(seen.queue.running) + len(seen.queue.pending)):
+            self._job_table.touch_server(server_state.name)
         for prompt, version in seen.effect.asked.items():
             job = self._job_table.prompts.get(prompt)
             if job is None:

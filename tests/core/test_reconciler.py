@@ -604,6 +604,19 @@ def test_a_look_says_exactly_how_many_of_the_others_are_ahead() -> None:
     assert desk.last(Queued) == Queued(job=JobId("a"), position=1, server=HERE)
 
 
+def test_what_a_server_had_before_its_restart_is_not_ahead_of_a_job_that_is_sent_again() -> None:
+    desk = Desk()
+    _, prompt = desk.running()
+    desk.handle(QueueChanged(remaining=3))
+    desk.now += 3
+    desk.handle(Tick())
+    desk.look()
+    again = desk.take(SubmitPrompt)
+    assert again.prompt != prompt
+    desk.handle(PromptSubmitted(again, Ticket(again.prompt)))
+    assert [update.position for update in desk.told if isinstance(update, Queued)] == [0, 0]
+
+
 def test_silence_is_looked_into_while_jobs_are_in_flight() -> None:
     desk = Desk()
     _, prompt = desk.running()

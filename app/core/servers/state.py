@@ -155,6 +155,16 @@ class ServerState(Struct):
         self.status_due = float("inf")
         return changed
 
+    def queue_read(self, length: int) -> bool:
+        """Record the length of the queue that the last query found; return whether it changed.
+
+        A server that was restarted has another queue than the last `status` frame of its former life said.
+        """
+        if self.queried_at < self.status_at:
+            return False
+        changed, self.remaining = length != self.remaining, length
+        return changed
+
     def recheck(self, at: float) -> None:
         """Query the server at this time, or earlier if that is planned."""
         self.recheck_at = min(self.recheck_at, at)
