@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,13 @@ DELAYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
 
 IMPORTED = 0.2
 """The shortest delay of a process that has nothing left to import: the others are enough for signals meanwhile."""
+
+LEFT_BY_HIKARI = re.compile(
+    r"Exception ignored in: <function ClientSession\.__del__ [^>]*>\n"
+    r"Traceback [^\n]*\n(?: [^\n]*\n)*ResourceWarning: Unclosed client session [^\n]*\n"
+)
+"""What `-W error` says if the bot is stopped while hikari opens its websocket: hikari 2.6 then leaves its HTTP session
+to the garbage collector. Nobody else reads this: Python ignores the warning unless it is told otherwise."""
 
 GENERATE = ("generate", "txt2img", "prompt=x", "width=64", "height=64", "--count", "3", "--json")
 
@@ -385,7 +393,7 @@ async def test_sigterm_ends_the_bot_with_0_at_any_moment_and_sighup_never(tmp_pa
     env = {**bot_environment(discord, tmp_path), "ATELIER_WORKFLOWS": str(ROOT / "workflows")}
     for delay, code, errors in await sweep(("run",), signal.SIGTERM, env):
         assert code == 0, (delay, errors)
-        assert "Traceback" not in errors, delay
+        assert "Traceback" not in LEFT_BY_HIKARI.sub("", errors), (delay, errors)
     # The next bot is at work once it has registered its commands again.
     discord.state.commands.of.clear()
     async with program("run", env=env, by_fork=False) as process:
