@@ -67,9 +67,9 @@ def graph(seed: int) -> Graph:
 
 
 @contextmanager
-def server(step_time: float = STEP_TIME) -> Generator[tuple[str, dict[str, float], subprocess.Popen[str]]]:
+def server() -> Generator[tuple[str, dict[str, float], subprocess.Popen[str]]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.server", str(step_time)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.server", str(STEP_TIME)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
@@ -95,7 +95,7 @@ def measure(client: Callable[[str, Path], dict[str, float]]) -> list[float]:
     return [(done[prompt] - ends[prompt]) * 1000 for prompt in ends]
 
 
-class Stamp:
+class _Stamp:
     """A `Reply` that notes when `Finished` came; all files are on disk by then."""
 
     pause = 0.0
@@ -135,7 +135,7 @@ def this_program(backend: str) -> Callable[[str, Path], dict[str, float]]:
             async with open_services(clients, MemoryJournal(), depth=2) as services, anyio.create_task_group() as tasks:
                 for job, seed in jobs.items():
                     request = JobRequest(job=job, workflow="bench", graph=graph(seed), folder=str(folder))
-                    await tasks.start(InteractionActor(request, services.registry, Stamp(done)).run)
+                    await tasks.start(InteractionActor(request, services.registry, _Stamp(done)).run)
         return {prompts[seed]: done[job] for job, seed in jobs.items()}
 
     return lambda url, folder: anyio.run(client, url, folder, backend=backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import socket
 import time
@@ -21,8 +22,10 @@ from app.application import open_services
 from app.config.engine import EngineSettings
 from app.config.settings import Server
 from app.engine.keys import PREFIX, lease_key, requests_key
-from app.engine.messages import CHUNK, INLINE, Events, OfferedServer, Registration, encode
+from app.engine.messages import CHUNK, INLINE, Events, Large, OfferedServer, Registration, encode
 from app.engine.registrations import refused_names, registered
+from app.engine.remote_servers.remote_worker import RemoteWorker
+from app.engine.remote_servers.transfers import pieces
 from app.engine.worker.hosts import CLIENTS, Hosts
 from app.engine.worker.lease import Lease, NameInUse
 from app.engine.worker.session import work
@@ -254,6 +257,26 @@ async def test_files_arrive_complete_in_both_directions(
         assert not (tmp_path / "other").exists()
         await until(lambda: not list((tmp_path / "worker").iterdir()))
         assert await both.front.keys("*:chunk:*") == []
+
+
+async def test_no_more_is_taken_from_a_worker_than_it_has_announced(
+    database: EngineSettings, tmp_path: Path, host: FakeHost
+) -> None:
+    content = bytes(3 * CHUNK)
+    large = Large("transfer", len(content), hashlib.sha256(content).hexdigest(), content=content)
+    async with pair(database, tmp_path, host) as both:
+        worker = RemoteWorker(both.front, NAME, "front", str)
+        taken = 0
+
+        async def take() -> None:
+            nonlocal taken
+            async with pieces(worker, NAME, large) as received:
+                async for piece in received:
+                    taken += len(piece)
+
+        with pytest.raises(ConnectionLost):
+            await take()
+        assert taken <= len(content)
 
 
 async def test_an_answer_that_is_too_large_for_a_message_travels_in_chunks(

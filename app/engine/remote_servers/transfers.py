@@ -28,25 +28,28 @@ async def pulled(worker: RemoteWorker, server: str, large: Large) -> bytes:
 @asynccontextmanager
 async def pieces(worker: RemoteWorker, server: str, large: Large) -> AsyncGenerator[AsyncIterator[bytes]]:
     """Pull what the worker holds ready, piece by piece. Raises `ConnectionLost`, also if the content is another one."""
-    ways = min(WINDOW, chunks_of(large.size))
-    lanes = [anyio.create_memory_object_stream[bytes | ConnectionLost | Refused](0) for _ in range(ways)]
+    count = chunks_of(large.size)
+    lanes = [anyio.create_memory_object_stream[bytes | ConnectionLost | Refused](0) for _ in range(min(WINDOW, count))]
 
     async def pull(lane: int, send: MemoryObjectSendStream[bytes | ConnectionLost | Refused]) -> None:
         async with send:
             try:
-                for number in range(lane, chunks_of(large.size), ways):
+                for number in range(lane, count, len(lanes)):
                     await send.send(await _chunk(worker, server, large, number))
             except (ConnectionLost, Refused) as loss:
                 await send.send(loss)
 
     async def received() -> AsyncIterator[bytes]:
         digest, size = hashlib.sha256(), 0
-        for number in range(chunks_of(large.size)):
-            piece = await lanes[number % ways][1].receive()
+        for number in range(count):
+            piece = await lanes[number % len(lanes)][1].receive()
             if not isinstance(piece, bytes):
                 raise piece
-            digest.update(piece)
             size += len(piece)
+            if size > large.size:
+                # The worker sends more than it has announced.
+                break
+            digest.update(piece)
             yield piece
         if size != large.size or digest.hexdigest() != large.digest:
             raise ConnectionLost(CutShort(size, large.size))
