@@ -16,18 +16,11 @@ from pathlib import Path
 
 import anyio
 
-from app.actors.interaction import InteractionActor
-from app.actors.registry import new_prompt_id
-from app.application import open_clients, open_services
 from app.config.settings import Config, Server
-from app.core.jobs.job import JobRequest
-from app.events import JobId
-from app.journal.memory import MemoryJournal
-from bench.lag import Stamp, graph, server
+from bench.engine import Stamps, comfyui, front, make
 
-STEPS = 4
-SECONDS = 2.0
-"""Seconds of one job on a usual server."""
+STEP = 0.5
+"""Seconds of a step on a usual server; a job has four."""
 
 SLOW = 4
 """How many times as long a job takes on the slow server."""
@@ -35,47 +28,41 @@ SLOW = 4
 EACH = 12
 """Jobs for each usual server; a multiple of `SLOW`, so that the slow server can end together with the others."""
 
-FLEETS: dict[str, tuple[float, ...]] = {
+FLEETS: dict[str, tuple[int, ...]] = {
     "one": (1,),
     "two": (1, 1),
     "four": (1, 1, 1, 1),
     "four_one_slow": (1, 1, 1, SLOW),
 }
-"""How many times as long each server of a fleet takes as a usual one."""
+"""How many times as long as a usual server each server of a fleet takes for a job."""
 
 
-def _jobs(speeds: Sequence[float]) -> int:
+def _jobs(fleet: Sequence[int]) -> int:
     """As many jobs as the fleet can finish while one usual server finishes `EACH`."""
-    return round(sum(EACH / speed for speed in speeds))
+    return sum(EACH // slowness for slowness in fleet)
 
 
 async def _seconds(urls: Sequence[str], jobs: int, folder: Path) -> float:
     """How long this program takes for so many jobs."""
-    done: dict[str, float] = {}
     config = Config(servers=tuple(Server(url=url, previews="off") for url in urls), data=folder, workflows=folder)
-    async with open_clients(config) as clients, open_services(clients, MemoryJournal(), depth=2) as services:
+    async with front(config, len(urls)) as services:
         began = time.monotonic()
         async with anyio.create_task_group() as tasks:
             for seed in range(jobs):
-                request = JobRequest(
-                    job=JobId(new_prompt_id()), workflow="bench", graph=graph(seed), folder=str(folder)
-                )
-                await tasks.start(InteractionActor(request, services.registry, Stamp(done)).run)
-    if len(done) != jobs:
-        raise RuntimeError(f"only {len(done)} of {jobs} jobs have finished")
-    return max(done.values()) - began
+                tasks.start_soon(make, services, folder, seed)
+        return time.monotonic() - began
 
 
-def _round(speeds: Sequence[float], backend: str) -> float:
+def _round(fleet: Sequence[int], backend: str) -> float:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        urls = [stack.enter_context(server(SECONDS * speed / STEPS))[0] for speed in speeds]
-        return anyio.run(_seconds, urls, _jobs(speeds), folder, backend=backend)
+        urls = [stack.enter_context(comfyui(STEP * slowness, Stamps())) for slowness in fleet]
+        return anyio.run(_seconds, urls, _jobs(fleet), folder, backend=backend)
 
 
 def servers(backend: str, rounds: int) -> dict[str, object]:
     """Measure all fleets in turn. `use` is the part of the time of all servers that is used; 1 for one server alone."""
-    seconds = {name: [_round(speeds, backend) for _ in range(rounds)] for name, speeds in FLEETS.items()}
+    seconds = {name: [_round(fleet, backend) for _ in range(rounds)] for name, fleet in FLEETS.items()}
     one = statistics.median(seconds["one"])
     return {
         name: {

@@ -33,16 +33,10 @@ def measure(file: Path) -> tuple[int, str]:
         return opened.tell(), digest
 
 
-def measure_and_read(file: Path, most: int, small: int) -> tuple[int, str, list[bytes]]:
-    """What `measure` says, and the first chunks, at most so many. Raises `OSError`.
-
-    A file of at most `small` bytes is deleted, because nobody reads it again.
-    """
+def measure_and_read(file: Path, most: int) -> tuple[int, str, list[bytes]]:
+    """What `measure` says, and the first chunks, at most so many. Raises `OSError`."""
     size, digest = measure(file)
-    chunks = [read_chunk(file, number) for number in range(min(most, chunks_of(size)))]
-    if size <= small:
-        file.unlink()
-    return size, digest, chunks
+    return size, digest, [read_chunk(file, number) for number in range(min(most, chunks_of(size)))]
 
 
 def write_chunk(file: Path, number: int, chunk: bytes) -> None:

@@ -215,7 +215,7 @@ class Large(Struct, frozen=True):
 
     @property
     def is_complete(self) -> bool:
-        """Whether this is all, so that its sender is asked for nothing more and keeps nothing."""
+        """Whether `content` is the whole value, so that its sender is asked for nothing and keeps nothing."""
         return len(self.content) == self.size
 
 

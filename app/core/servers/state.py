@@ -158,7 +158,7 @@ class ServerState(Struct):
     def queue_read(self, length: int) -> bool:
         """Record the length of the queue that the last query found; return whether it changed.
 
-        A server that was restarted has another queue than the last `status` frame of its former life said.
+        After a restart of the server, the last `status` frame is about a queue that no longer exists.
         """
         if self.queried_at < self.status_at:
             return False

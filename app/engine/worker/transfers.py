@@ -57,7 +57,7 @@ class Transfers:
         """
         path = self._folder / transfer
         self._files[transfer] = _File(path, anyio.current_time())
-        size, digest, chunks = await self._run_sync(measure_and_read, path, WINDOW, SMALL)
+        size, digest, chunks = await self._run_sync(_first_chunks, path)
         if size <= SMALL:
             del self._files[transfer]
             return Large(transfer, size, digest, content=b"".join(chunks))
@@ -119,6 +119,14 @@ class Transfers:
             now = anyio.current_time()
             for transfer in [name for name, file in self._files.items() if now - file.used_at >= KEPT]:
                 await self.release(transfer)
+
+
+def _first_chunks(path: Path) -> tuple[int, str, list[bytes]]:
+    """The size, the hash and the first chunks of a file; a small one is deleted. Raises `OSError`."""
+    size, digest, chunks = measure_and_read(path, WINDOW)
+    if size <= SMALL:
+        _delete(path)
+    return size, digest, chunks
 
 
 def _delete(path: Path) -> None:
