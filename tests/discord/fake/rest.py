@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Middleware
@@ -94,7 +95,7 @@ class Rest:
             verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
         headers |= verdict.headers
         if verdict.wait is not None:
-            said = {"message": "You are being rate limited.", "retry_after": round(verdict.wait, 3)}
+            said = {"message": "You are being rate limited.", "retry_after": ceil(verdict.wait * 1000) / 1000}
             return web.json_response(said | {"global": verdict.everywhere}, status=429)
         fault = next((one for one in self._state.faults if one.meets(entry.method, entry.path)), None)
         if fault and fault.hold:
