@@ -832,6 +832,21 @@ def a_batch_is_over_with_one_picture() -> Generator[None]:
         yield
 
 
+@contextmanager
+def people_read_of_prompts_of_others_that_are_gone() -> Generator[None]:
+    """Count the prompts of other clients, and never that they become fewer."""
+    count_foreign = ServerState.count_foreign
+
+    def most(self: ServerState, ours: int) -> bool:
+        before = self.foreign
+        changed = count_foreign(self, ours)
+        self.foreign = max(before, self.foreign)
+        return changed
+
+    with patch.object(ServerState, "count_foreign", most):
+        yield
+
+
 def each(change: Broken, says: str, *kinds: Kind | tuple[Kind, ...], first: int = QUICK) -> Iterator[Mutation]:
     """The same change once for each fault that must find it."""
     for kind in kinds:
@@ -889,6 +904,7 @@ MUTATIONS = (
     Mutation(people_read_a_time_that_is_over, "s ago"),
     Mutation(people_read_that_a_server_is_offline_that_answers, "is said to be offline", ("expire_tokens",)),
     Mutation(people_read_that_a_job_runs_that_waits, "is said to run"),
+    Mutation(people_read_of_prompts_of_others_that_are_gone, "prompts of others", ("others",)),
     Mutation(more_pictures_than_one_message_takes_are_left_out, "more messages"),
     Mutation(a_deleted_message_is_final, "says in the end", ("odd_answers", "odd_answers", "kill"), first=41),
     Mutation(

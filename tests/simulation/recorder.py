@@ -31,6 +31,7 @@ from tests.simulation.edit_record import EditRecord
 from tests.simulation.network import Network
 from tests.simulation.offer import streams
 from tests.simulation.plan import Kind
+from tests.simulation.queue_record import QueueRecord
 from tests.simulation.server_record import ServerRecord
 
 UNTOLD = "json_extract(CAST(record AS TEXT), '$.told') IS NOT TRUE"
@@ -98,6 +99,7 @@ class Recorder:
         """For each preview: the prompts that were running when it was made, one for each server."""
         self.edits = EditRecord()
         self.servers = ServerRecord(self.wrong.append, self.well)
+        self._queues = QueueRecord(self.well)
         self.fetched: Counter[str] = Counter()
         """How often each file was asked for, by its path."""
         self._marked: set[tuple[Kind, str]] = set()
@@ -361,6 +363,7 @@ class Recorder:
                 self.is_new, recorder.least_served = False, least_served(self, recorder.rights)
                 recorder.wrong += stranded(self, anyio.current_time(), recorder.servers.changed_at)
                 recorder.wrong += recorder.servers.unheard()
+                recorder.wrong += recorder._queues.untrue(self, recorder.networks)
 
         return Witnessed
 
