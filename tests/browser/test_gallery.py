@@ -101,6 +101,27 @@ def test_nothing_moves_while_a_page_comes_in_parts(alice: Visit) -> None:
         assert page.evaluate("window.moved") == [], address
 
 
+def test_what_arrived_of_a_page_that_breaks_off_is_shown_after_some_seconds(alice: Visit) -> None:
+    page = alice.page
+
+    def break_off(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().rpartition('<li class="tile')[0])
+
+    page.emulate_media(reduced_motion="reduce")
+    page.route(page.url, break_off)
+    page.reload(wait_until="domcontentloaded")
+    first = page.locator(".grid > .tile").first
+    expect(first).to_be_attached()
+    expect(first).not_to_be_visible()
+    session = page.context.new_cdp_session(page)
+    session.send("Animation.enable")  # pyright: ignore[reportUnknownMemberType]
+    # Ten times as fast: five seconds are half a second.
+    session.send("Animation.setPlaybackRate", {"playbackRate": 10})  # pyright: ignore[reportUnknownMemberType]
+    expect(first).to_be_visible()
+    page.unroute_all(behavior="wait")
+
+
 def test_ten_thousand_results_are_browsed_without_end(alice: Visit) -> None:
     page = alice.page
     tiles = page.locator(".grid > .tile")
