@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.discord.fake import FakeDiscord, running
+from tests.discord.fake.interactions import UNHURRIED
 from tests.discord.stage import Stage, stage_for
 from tests.process.media_workers import forking_media_workers
 
@@ -27,6 +28,7 @@ def media_workers_start_fast() -> Iterator[None]:
 @pytest.fixture
 def fake() -> Iterator[FakeDiscord]:
     with running() as discord:
+        discord.state.interactions.patience = UNHURRIED
         yield discord
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.discord.fake import FakeDiscord, Impossible, Interaction, Payload, Upload
+from tests.discord.fake.interactions import PATIENCE
 from tests.discord.fake.world import ATTACH_FILES, MANAGE_THREADS, MEMBER, SEND_IN_THREADS, SEND_MESSAGES, VIEW_CHANNEL
 from tests.discord.one_backend import only_on
 from tests.discord.peers import PICTURE
@@ -101,8 +102,9 @@ def complaint(answer: tuple[int, int, Any], *path: str) -> str:
 
 
 async def test_an_acknowledgement_after_three_seconds_is_too_late(call: Caller) -> None:
+    call.fake.state.interactions.patience = PATIENCE
     one = await call.imagine()
-    call.fake.advance(3.1)
+    call.fake.advance(PATIENCE + 0.1)
     assert (await call.respond(one, 5))[:2] == (404, 10062)
     assert one.response is None
 

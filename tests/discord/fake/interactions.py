@@ -22,6 +22,13 @@ ALLOWED = {
 }
 """Which responses answer which interactions. A modal that a component opened may update its message too."""
 
+PATIENCE = 3.0
+"""Seconds in which Discord wants an interaction to be acknowledged.
+https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-callback"""
+
+UNHURRIED = 60.0
+"""The same for tests about something else: a busy machine may need longer for many people at once."""
+
 
 @dataclass
 class Interaction:
@@ -60,7 +67,7 @@ class Interactions:
     clock: Clock
     messages: Messages
     bot: Person
-    patience: float = 3.0
+    patience: float = PATIENCE
     """Seconds in which an interaction must be acknowledged."""
     lifetime: float = 900.0
     """Seconds for which the token of an acknowledged interaction is good."""
