@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import structlog
 from anyio import to_thread
+from anyio.abc import TaskStatus
 
 from app.actors.servers import ConfiguredServer, Servers
 from app.config.settings import Config, Server
@@ -88,10 +89,11 @@ class ReloadActor:
         """Load the configuration soon, even if its file has not changed."""
         self._requests.put(None)
 
-    async def run(self) -> None:
-        """Look at the file every `LOOK` seconds until cancelled."""
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Look at the file every `LOOK` seconds until cancelled; report itself started after the first look."""
         async with self._requests:
             seen = await self._stamp()
+            task_status.started()
             while True:
                 requested = False
                 with anyio.move_on_after(LOOK):

@@ -48,8 +48,7 @@ class Reloads:
 async def running(folder: Path) -> AsyncGenerator[Reloads]:
     reloads = Reloads(folder)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(reloads.actor.run)
-        await anyio.sleep(0.2)
+        await tasks.start(reloads.actor.run)
         yield reloads
         tasks.cancel_scope.cancel()
 
@@ -73,15 +72,27 @@ async def test_a_wrong_file_is_one_line_in_the_log_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("app.actors.reload.LOOK", 0.1)
+    logged = ""
+
+    async def complaints(count: int) -> list[str]:
+        nonlocal logged
+        while True:
+            logged += capsys.readouterr().err
+            lines = [line for line in logged.splitlines() if "nothing changes" in line]
+            if len(lines) >= count:
+                return lines
+            await anyio.sleep(0.05)
+
     async with running(tmp_path) as reloads:
-        reloads.write("studio", more="weight = 0\n")
-        await anyio.sleep(1)
-        reloads.path.unlink()
-        await anyio.sleep(1)
+        with anyio.fail_after(30):
+            reloads.write("studio", more="weight = 0\n")
+            await complaints(1)
+            reloads.path.unlink()
+            lines = await complaints(2)
         assert not reloads.requests
         reloads.write("cellar")
         assert list(await reloads.until(1)) == ["cellar"]
-    lines = [line for line in capsys.readouterr().err.splitlines() if "nothing changes" in line]
+    assert lines == await complaints(0)
     assert len(lines) == 2
     assert "atelier.toml, line 4: “weight” must be a number greater than 0." in lines[0]
     assert "is gone" in lines[1]
