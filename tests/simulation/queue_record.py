@@ -29,10 +29,10 @@ class QueueRecord:
         """What was untrue for too long, as sentences."""
         now = anyio.current_time()
         differing = {
-            sentence.partition(",")[0]: sentence
+            about: sentence
             for network in networks
             if not network.dead and network.name in registry._reconciler.servers
-            for sentence in _differing(registry, network, now)
+            for about, sentence in _differing(registry, network, now)
         }
         self._since = {about: self._since.get(about, now) for about in differing}
         for about, sentence in differing.items():
@@ -41,8 +41,8 @@ class QueueRecord:
                 yield sentence
 
 
-def _differing(registry: PromptRegistry, network: Network, now: float) -> Iterator[str]:
-    """What a person who asks now reads about a server's queue, where that is not true."""
+def _differing(registry: PromptRegistry, network: Network, now: float) -> Iterator[tuple[str, str]]:
+    """What a person who asks now reads about a server's queue, where that is not true: about what, and a sentence."""
     name, prompts = network.name, registry._job_table.prompts
     server_state = registry._reconciler.servers[name]
     if not server_state.reachable:
@@ -50,21 +50,21 @@ def _differing(registry: PromptRegistry, network: Network, now: float) -> Iterat
     foreign = sum(item[1] not in prompts for item in items_of(network))
     waits = registry._scheduler.line.waiting or any(True for _ in prompts.in_flight(name))
     if waits and server_state.foreign != foreign:
-        yield f"{name} is said to have so many prompts of others, {server_state.foreign}, but it has {foreign}"
+        yield name, f"{name} is said to have {server_state.foreign} prompts of others, but it has {foreign}"
     for job, attempt in prompts.in_flight(name):
         true = ahead(network, attempt.prompt)
         if job.state is not State.QUEUED or attempt.posting or true is None:
             continue
         said = _position(registry, job, attempt, now)
         if said != true:
-            yield f"so many are said to be ahead of {job.id} at {name}, {said}, but {true} are"
+            yield attempt.prompt, f"{job.id} is said to have {said} prompts ahead of it at {name}, but it has {true}"
 
 
 def ahead(network: Network, prompt: PromptId) -> int | None:
     """How many prompts a server runs before one that waits in its queue; None if it does not wait there."""
-    waiting = network.simulator.running is None
-    places = [place for place, item in enumerate(items_of(network)) if item[1] == prompt]
-    return places[0] if places and (places[0] or waiting) else None
+    running = network.simulator.running
+    prompts = [item[1] for item in items_of(network)]
+    return prompts.index(prompt) if prompt in prompts and (running is None or running[1] != prompt) else None
 
 
 def items_of(network: Network) -> list[Item]:
