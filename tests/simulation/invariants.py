@@ -135,7 +135,7 @@ def broken(
     for network in networks:
         if network.dead:
             continue
-        for item in filter(None, (network.simulator.running, *network.simulator.pending)):
+        for item in network.queue:
             if item[3].get("client_id") != "somebody else" and item[1] not in orphans:
                 yield f"{network.name} still has {item[1]}, and nobody waits for it"
 

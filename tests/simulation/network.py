@@ -15,6 +15,7 @@ from app.comfy.response_limits import SLOWEST_OVER
 from app.events import ServerName
 from app.ports import ConnectionLost, Refused, WebSocket
 from app.reasons.servers import HungUp, OutOfReach, RefusedConnection, ServerError, TooSlow
+from app.simulator.engine.queue import Item
 from app.simulator.engine.simulator import Simulator
 from tests.simulation.plan import Moment
 
@@ -140,6 +141,12 @@ class Network:
         """How many of the next requests get an answer that no ComfyUI gives."""
         self.broken_looks = 0
         """How many of the next questions for the queue raise what no port may raise."""
+
+    @property
+    def queue(self) -> list[Item]:
+        """What it runs at the moment, and then what waits, in the order in which it runs that."""
+        running, pending = self.simulator.running, self.simulator.pending
+        return [*([running] if running else []), *sorted(pending, key=lambda item: item[0])]
 
     @property
     def answers(self) -> bool:

@@ -11,7 +11,6 @@ import anyio
 from app.actors.registry import PromptRegistry
 from app.core.jobs.job import Attempt, Job, State
 from app.events import PromptId
-from app.simulator.engine.queue import Item
 from tests.simulation.network import Network
 
 LATE = 5.0
@@ -47,7 +46,7 @@ def _differing(registry: PromptRegistry, network: Network, now: float) -> Iterat
     server_state = registry._reconciler.servers[name]
     if not server_state.reachable:
         return
-    foreign = sum(item[1] not in prompts for item in items_of(network))
+    foreign = sum(item[1] not in prompts for item in network.queue)
     waits = registry._scheduler.line.waiting or any(True for _ in prompts.in_flight(name))
     if waits and server_state.foreign != foreign:
         yield name, f"{name} is said to have {server_state.foreign} prompts of others, but it has {foreign}"
@@ -63,14 +62,8 @@ def _differing(registry: PromptRegistry, network: Network, now: float) -> Iterat
 def ahead(network: Network, prompt: PromptId) -> int | None:
     """How many prompts a server runs before one that waits in its queue; None if it does not wait there."""
     running = network.simulator.running
-    prompts = [item[1] for item in items_of(network)]
+    prompts = [item[1] for item in network.queue]
     return prompts.index(prompt) if prompt in prompts and (running is None or running[1] != prompt) else None
-
-
-def items_of(network: Network) -> list[Item]:
-    """A server's queue in the order in which it runs it, with what runs at the moment."""
-    running = network.simulator.running
-    return [*([running] if running else []), *sorted(network.simulator.pending, key=lambda item: item[0])]
 
 
 def _position(registry: PromptRegistry, job: Job, attempt: Attempt, now: float) -> int:

@@ -174,5 +174,4 @@ class ServerRecord:
 
 def _prompts_at(network: Network) -> list[str]:
     """The bot's prompts in a server's queue."""
-    items = filter(None, (network.simulator.running, *network.simulator.pending))
-    return [item[1] for item in items if item[3].get("client_id") != "somebody else"]
+    return [item[1] for item in network.queue if item[3].get("client_id") != "somebody else"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil
 
 from tests.discord.fake.cdn import Cdn, Upload
 from tests.discord.fake.content import mentioned, name_of
@@ -20,6 +19,7 @@ from tests.discord.fake.wire import (
     Payload,
     copied,
     items,
+    pause,
     walk,
 )
 from tests.discord.fake.world import Channel, Person
@@ -123,9 +123,7 @@ class Messages:
         recent = [revision.at for revision in history if revision.at > max(now - OLD, history[0].at + OLD)]
         if len(recent) >= self.most_edits:
             message = "Maximum number of edits to messages older than 1 hour reached. Try again later"
-            raise ApiError(
-                429, 30046, message, more={"retry_after": ceil((recent[0] + OLD - now) * 1000) / 1000, "global": False}
-            )
+            raise ApiError(429, 30046, message, more={"retry_after": pause(recent[0] + OLD - now), "global": False})
 
     def delete(self, ident: str | None) -> None:
         del self.all[self.get(ident)["id"]]

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from math import ceil
 
 from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Middleware
@@ -15,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from tests.discord.fake.buckets import Verdict
 from tests.discord.fake.cdn import Upload
 from tests.discord.fake.state import MIB, Fault, Request, State
-from tests.discord.fake.wire import ApiError, Payload
+from tests.discord.fake.wire import ApiError, Payload, pause
 
 PREFIX = "/api/v10"
 LARGEST_REQUEST = 512 * MIB
@@ -95,7 +94,7 @@ class Rest:
             verdict = self._state.buckets.take(f"{entry.method} {entry.route}", major)
         headers |= verdict.headers
         if verdict.wait is not None:
-            said = {"message": "You are being rate limited.", "retry_after": ceil(verdict.wait * 1000) / 1000}
+            said = {"message": "You are being rate limited.", "retry_after": pause(verdict.wait)}
             return web.json_response(said | {"global": verdict.everywhere}, status=429)
         fault = next((one for one in self._state.faults if one.meets(entry.method, entry.path)), None)
         if fault and fault.hold:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from math import ceil
 from typing import Any, TypeAlias, cast
 
 Payload: TypeAlias = dict[str, Any]
@@ -118,6 +119,11 @@ class Flakes:
 
     def new_prompt_id(self) -> str:
         return str((int((self.clock.now() - EPOCH) * 1000) << 22) | (next(self._count) & 0x3FFFFF))
+
+
+def pause(seconds: float) -> float:
+    """Seconds that a client is told to wait, with milliseconds, rounded up: it must not come too early."""
+    return ceil(seconds * 1000) / 1000
 
 
 def items(payload: Payload, name: str) -> list[Payload]:
