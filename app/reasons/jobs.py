@@ -146,7 +146,7 @@ class NodeBlocked(Reason, frozen=True):
 
 
 class PictureMissed(Reason, frozen=True):
-    """A picture was sent only through a websocket, which broke."""
+    """A picture that was sent only through a websocket was lost."""
 
 
 class NothingProduced(Reason, frozen=True):

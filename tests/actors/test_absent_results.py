@@ -85,6 +85,22 @@ async def test_results_that_are_not_here_are_fetched_again_before_they_are_shown
         assert sum(made_by(servers)) == size, "nothing was made twice"
 
 
+async def test_a_result_that_disappears_before_its_run_has_ended_is_fetched_again(tmp_path: Path) -> None:
+    async with simulators(tmp_path) as servers:
+        for server in servers.values():
+            server.faults.history_gap = 60.0
+        journal, request = MemoryJournal(), request_for(1, tmp_path / "results")
+        async with running(servers, journal) as registry, registry.submit(request, "place"):
+            await anyio.sleep(30)
+            (job,) = await journal.unfinished()
+            assert (job.history, len(job.paths)) == (None, 1), "its file is here before its end is known"
+        lose(tmp_path / "results")
+        last = await seen(servers, journal, request)
+        assert isinstance(last, Finished)
+        assert (on_disk(last), last.notes) == (True, ())
+        assert sum(made_by(servers)) == 1
+
+
 async def test_a_result_that_another_disk_has_is_neither_made_nor_fetched_again(tmp_path: Path) -> None:
     async with simulators(tmp_path) as servers:
         journal, request = MemoryJournal(), streaming(tmp_path / "results")

@@ -124,7 +124,7 @@ SENTENCES: list[tuple[JobReason, str, str]] = [
         f"{HERE} lost track of it, and it may have been paid for. Press Retry to pay for another run.",
     ),
     (NodeBlocked("Save"), "“Save” was blocked, so what depends on it did not run.", ""),
-    (PictureMissed(), "Run it again: the connection broke while the picture was sent.", ""),
+    (PictureMissed(), "Run it again: a picture that the server sends only once was lost.", ""),
     (NothingProduced(), "The workflow finished, but made no file and no text.", ""),
     (NothingChanged(), "Nothing changed since an earlier run, so this is the same result.", ""),
     (

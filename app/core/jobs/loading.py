@@ -11,7 +11,7 @@ from app.core.jobs.progress import ProgressTracker
 from app.core.jobs.results import streams
 from app.core.jobs.table import JobTable
 from app.events import Finished
-from app.reasons.jobs import HistoryUnreadable, TooManyResults
+from app.reasons.jobs import HistoryUnreadable, PictureMissed, TooManyResults
 
 UNTOLD = 10
 """How many results of a job a front may have kept of which the other fronts do not know: more than that is unlikely."""
@@ -46,20 +46,32 @@ def forget_absent(table: JobTable, jobs: Sequence[Job], absent: AbstractSet[str]
     known = {job.id: job for job in jobs}
     for job in jobs:
         shown = known.get(job.request.lead, job)
-        if job.notified or job.history is None or absent.isdisjoint(job.paths) or not _may_lack(job, shown):
+        if job.notified or absent.isdisjoint(job.paths):
+            continue
+        if job.history is None and job.terminal_update is None:
+            # Its run has not ended, as far as is known, and its history will name its files again.
+            if not absent.isdisjoint(job.streamed):
+                job.notes.append(PictureMissed())
+            _forget_files(job, absent)
+            continue
+        if job.history is None or not _may_lack(job, shown):
             continue
         for each in {shown.id: shown, job.id: job}.values():
             each.terminal_update, each.gathered = None, False
             each.notes = [note for note in each.notes if not isinstance(note, (HistoryUnreadable, TooManyResults))]
         is_streamed = not absent.isdisjoint(job.streamed)
-        job.files = {file: path for file, path in job.files.items() if path is None or path not in absent}
-        job.streamed = [path for path in job.streamed if path not in absent]
-        job.version += 1
+        _forget_files(job, absent)
         if is_streamed:
             job.worker_deaths += 1
             table.reset_for_retry(job, "its streamed picture is not on this disk")
         else:
             table.note(job, "its results are not on this disk")
+
+
+def _forget_files(job: Job, absent: AbstractSet[str]) -> None:
+    job.files = {file: path for file, path in job.files.items() if path is None or path not in absent}
+    job.streamed = [path for path in job.streamed if path not in absent]
+    job.version += 1
 
 
 def skip_names(jobs: Sequence[Job]) -> None:

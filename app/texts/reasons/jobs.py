@@ -113,7 +113,7 @@ def job_reason_text(reason: JobReason, *, operator: bool) -> str:
         case NodeBlocked(node=node):
             return f"“{brief(node)}” was blocked, so what depends on it did not run."
         case PictureMissed():
-            return "Run it again: the connection broke while the picture was sent."
+            return "Run it again: a picture that the server sends only once was lost."
         case NothingProduced():
             return "The workflow finished, but made no file and no text."
         case NothingChanged():

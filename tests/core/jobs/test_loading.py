@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from app.core.jobs.job import Job, JobRequest
-from app.core.jobs.loading import skip_names
+from app.core.jobs.job import Job, JobRequest, State
+from app.core.jobs.loading import forget_absent, skip_names
 from app.core.jobs.results import file_name
+from app.core.jobs.table import JobTable
 from app.events import Finished, JobId, ServerName
+from app.reasons.jobs import PictureMissed
 
 
 def job() -> Job:
@@ -19,6 +21,14 @@ def test_a_result_gets_no_name_that_another_front_may_have_given_to_another_pict
     after.kept = 1
     skip_names([after])
     assert file_name(after, "a.png") not in given
+
+
+def test_a_streamed_picture_that_disappears_before_its_run_has_ended_is_missing_and_is_said_to_be() -> None:
+    running = job()
+    running.state, running.streamed = State.RUNNING, ["here.png", "gone.png"]
+    forget_absent(JobTable(), [running], {"gone.png"})
+    assert running.streamed == ["here.png"]
+    assert running.notes == [PictureMissed()]
 
 
 def test_the_next_name_of_a_job_that_has_ended_stays() -> None:
