@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.core.replication import Publisher
     from app.core.shards import SharedShards
     from app.engine.replication.watch import FrontsWatch
+    from app.journal.sqlite import SqliteJournal
     from app.ports import OpenRequestStore, OtherDisks
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -47,6 +48,23 @@ class Sharing(Struct, frozen=True, kw_only=True):
 
 
 ALONE = Sharing()
+
+
+async def client_id_of(journal: SqliteJournal, stop: anyio.Event | None) -> str | None:
+    """The id by which ComfyUI knows this bot; None if the bot is to stop before its journal can be written."""
+    client_id: str | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def give_up() -> None:
+            if stop is not None:
+                await stop.wait()
+                # The journal would be waited for until this front is the active one again.
+                tasks.cancel_scope.cancel()
+
+        tasks.start_soon(give_up, name="stop")
+        client_id = await journal.client_id()
+        tasks.cancel_scope.cancel()
+    return client_id
 
 
 async def run_bot(config: Config, *, drain: bool, sharing: Sharing = ALONE) -> int:
@@ -126,7 +144,9 @@ async def run_bot(config: Config, *, drain: bool, sharing: Sharing = ALONE) -> i
 
         load = partial(reload_config, config, os.environ, Path.cwd())
         # ComfyUI sends the frames of a job to the id that submitted it, also if the bot was restarted since.
-        client_id = await journal.client_id()
+        client_id = await client_id_of(journal, sharing.stop)
+        if client_id is None:
+            return 0
         async with open_upkeep(config, journal, alerts):
             code = await run(
                 config,

@@ -19,7 +19,7 @@ import anyio
 from app.actors.client_pool import ServerClients
 from app.application import open_clients
 from app.cli import front as front_command
-from app.cli.run import Sharing
+from app.cli.run import Sharing, client_id_of
 from app.comfy.client import ComfyClient
 from app.comfy.download import save
 from app.comfy.websocket.connect import connect
@@ -231,15 +231,19 @@ class Fleet(Bot):
         assert publisher is not None
         process = PROCESS.get()
         path = process.path / "atelier.db"
-        self._recorder.move(path)
-        self._recorder.servers.starts(self.configured)
 
         opened = open_journal(
             path, run_sync=partial(self._on_front_disk, process), clock=self.clock, durable=False, publisher=publisher
         )
         try:
             async with opened as journal:
-                self._client_id = await journal.client_id()
+                client_id = await client_id_of(journal, sharing.stop)
+                if client_id is None:
+                    return 0
+                self._client_id = client_id
+                # Not before: a front that was frozen meanwhile is not the active one any more.
+                self._recorder.move(path)
+                self._recorder.servers.starts(self.configured)
                 shown_by = ActiveSender(self._board, lambda: publisher.active_for)
                 around = Surroundings(
                     shown_by=cast("MessageSender", GatedSender(process, shown_by, partial(self._shows, process))),
